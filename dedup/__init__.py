@@ -1,0 +1,1 @@
+"""Verdicts across documents. Functions over Arrow batches and NumPy arrays; nothing here knows Beam."""

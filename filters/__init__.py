@@ -1,0 +1,1 @@
+"""Verdicts and edits on one document. Functions over Arrow batches; nothing here knows Beam."""

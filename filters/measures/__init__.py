@@ -1,0 +1,1 @@
+"""Counts that several rules share, measured once over a whole batch by compiled kernels."""

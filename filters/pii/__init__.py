@@ -1,0 +1,1 @@
+"""Personal data: found with Presidio behind an exact gate, replaced."""

@@ -1,0 +1,1 @@
+"""Quality rules: one family a file."""

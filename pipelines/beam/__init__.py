@@ -1,0 +1,1 @@
+"""Everything that knows Apache Beam: units in, hash blocks through the shuffle, the public transforms."""

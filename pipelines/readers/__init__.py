@@ -1,0 +1,1 @@
+"""Input files to batches of documents: one format a file."""
