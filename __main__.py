@@ -1,0 +1,39 @@
+"""The table of contents of the command line; each room brings its own `commands.py`."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from . import __version__, console
+from .pipelines import commands as pipelines
+from .tokenize import commands as tokenize
+from .trainer import commands as trainer
+
+app = typer.Typer(
+    name="gristmill",
+    help="Raw text to tokenised corpora and on to trained models, with an account of every document.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+for room in (pipelines, tokenize, trainer):
+    room.register(app)
+
+
+def main() -> None:
+    """The console script: run a command, end with its exit code."""
+    sys.exit(console.run(lambda: app(standalone_mode=True)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Decoding a model: samplers, text from prompts, chat."""

@@ -1,0 +1,1 @@
+"""Token shards to batches: which sequence is which, exactly resumable."""
