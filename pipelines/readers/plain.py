@@ -1,0 +1,33 @@
+"""Plain text: one document a file, plain or packed with gzip or zstd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .batches import Part, PartBuilder
+from .streams import Truncated, chunks
+
+
+def read(unit: dict[str, Any]) -> Iterator[Part]:
+    """The one part of a text file: its document, or the row that says why there is none."""
+    build = PartBuilder(unit["source"])
+    held, size, limit = [], 0, unit["max_record_bytes"]
+    try:
+        for chunk in chunks(unit["path"]):
+            size += len(chunk)
+            if size <= limit:
+                held.append(chunk)
+    except Truncated:
+        build.reject(0, "truncated", b"".join(held)[:4096], value=size)
+        yield build.take()
+        return
+    data = b"".join(held)
+    if size > limit:
+        build.reject(0, "too_large", data[:4096], value=size, threshold=limit)
+    else:
+        try:
+            build.add(0, data.decode("utf-8-sig").replace("\r\n", "\n"), {}, offset=0)
+        except UnicodeDecodeError as error:
+            build.reject(0, "utf8", data, value=error.start)
+    yield build.take()
