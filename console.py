@@ -51,7 +51,9 @@ def run(main: Callable[[], None]) -> int:
             raise
         known = as_known(error)
         if known is None:
-            print(f"gristmill: {type(error).__name__}: {error} (a defect of ours: --debug shows where)", file=sys.stderr)
+            print(
+                f"gristmill: {type(error).__name__}: {error} (a defect of ours: --debug shows where)", file=sys.stderr
+            )
             return 1
         for line in str(known).splitlines():
             print(f"gristmill: {line}", file=sys.stderr)

@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,7 @@ def canonical(value: Any) -> Any:
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) < 2**53 else value
     if isinstance(value, datetime):
-        value = value.astimezone(timezone.utc).replace(tzinfo=None) if value.tzinfo else value
+        value = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
         return value.isoformat(timespec="microseconds")
     if isinstance(value, date):
         return f"{value.isoformat()}T00:00:00.000000"
@@ -107,7 +107,9 @@ def _timestamp(text: str) -> str:
 def json_text(value: Any) -> str:
     """Compact JSON with sorted keys; what JSON has no form for (dates, bytes) is written as text, NaN as null."""
     try:
-        return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain, allow_nan=False)
+        return json.dumps(
+            value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain, allow_nan=False
+        )
     except ValueError:
         return json_text(_without_nan(value))
 

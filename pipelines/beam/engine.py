@@ -1,0 +1,123 @@
+"""How units meet an engine: Impulse, the plan, a key that is a hash of the unit's name, GroupByKey, the work.
+
+No step draws a random number before a shuffle, and beam.Reshuffle, which does, is not used: an engine that retries half of
+such a stage loses and duplicates elements. Transforms used are Impulse, FlatMap and GroupByKey. The local runner is named
+explicitly: Beam's DirectRunner is another engine on machines where Prism lies in a cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from .. import phases
+from ..units import Unit, committed
+
+RUNNERS = {
+    "local": "FnApiRunner",
+    "portable": "PortableRunner",
+    "spark": "SparkRunner",
+    "flink": "FlinkRunner",
+    "dataflow": "DataflowRunner",
+}
+
+
+def signed_hash(name: str) -> int:
+    """A signed 64-bit hash: Beam's integer coder refuses unsigned ones above 2^63."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def pipeline(runner: str = "local", options: Iterable[str] = ()) -> beam.Pipeline:
+    """A pipeline on an engine; `options` are Beam's own, as on its command line."""
+    options = list(options) or _local_options()
+    if runner != "local":
+        return beam.Pipeline(options=PipelineOptions([*options, f"--runner={RUNNERS[runner]}"]))
+    from apache_beam.portability.api import beam_provision_api_pb2 as provision
+    from apache_beam.runners.portability.fn_api_runner import fn_runner
+    from apache_beam.runners.portability.portable_runner import JobServiceHandle
+
+    parsed = PipelineOptions(options)
+    encoded = JobServiceHandle.encode_pipeline_options(parsed.get_all_options())
+    info = fn_runner.ExtendedProvisionInfo(provision.ProvisionInfo(pipeline_options=encoded))
+    return beam.Pipeline(runner=fn_runner.FnApiRunner(provision_info=info), options=parsed)
+
+
+def _local_options() -> list[str]:
+    """Beam options for every local pipeline of this process and its workers; a test replays bundles with it."""
+    return os.environ.get("GRISTMILL_BEAM_OPTIONS", "").split()
+
+
+def spread(begin: beam.Pipeline, units: list[Unit]) -> beam.PCollection:
+    """Units as elements that an engine may place anywhere: texts of JSON, keyed by the hash of their names."""
+    texts = [unit.to_json() for unit in units]
+    keyed = [(signed_hash(f"{unit.step}/{unit.name}"), text) for unit, text in zip(units, texts, strict=True)]
+    return (
+        begin
+        | "impulse" >> beam.Impulse()
+        | "plan" >> beam.FlatMap(lambda _: keyed).with_output_types(tuple[int, str])
+        | "spread" >> beam.GroupByKey()
+        | "units" >> beam.FlatMap(lambda group: sorted(set(group[1]))).with_output_types(str)
+    )
+
+
+def do_unit(text: str) -> list[str]:
+    """One element's work. A replayed bundle, or an engine's retry, finds the unit committed and does nothing."""
+    unit = Unit.from_json(text)
+    if committed(unit) is None:
+        phases.STEPS[unit.step].run(unit)
+    return []
+
+
+def map_blocks(text: str, number: int) -> Iterator[tuple[int, bytes]]:
+    """One mapper of a shuffle: the blocks that one upstream unit gives."""
+    unit = Unit.from_json(text)
+    return phases.STEPS[unit.step].map(unit, number)
+
+
+def reduce_block(group: tuple[int, Iterable[bytes]], text: str) -> list[str]:
+    """One reducer: all blocks of one key, sorted, since an engine gives them in any order."""
+    unit = Unit.from_json(text)
+    phases.STEPS[unit.step].reduce(unit, group[0], sorted(group[1]))
+    return []
+
+
+def build_units(begin: beam.Pipeline, units: list[Unit]) -> None:
+    """The pipeline of units that need no shuffle."""
+    spread(begin, units) | "work" >> beam.FlatMap(do_unit).with_output_types(str)
+
+
+def build_shuffle(begin: beam.Pipeline, unit: Unit) -> None:
+    """The pipeline of one pass of a shuffle: upstream units -> blocks of hashes -> GroupByKey -> files."""
+    text = unit.to_json()
+    numbers = phases.STEPS[unit.step].mappers(unit)
+    (
+        begin
+        | "impulse" >> beam.Impulse()
+        | "plan"
+        >> beam.FlatMap(lambda _: [(signed_hash(str(n)), n) for n in numbers]).with_output_types(tuple[int, int])
+        | "spread" >> beam.GroupByKey()
+        | "mappers" >> beam.FlatMap(lambda group: sorted(set(group[1]))).with_output_types(int)
+        | "blocks" >> beam.FlatMap(lambda n: map_blocks(text, n)).with_output_types(tuple[int, bytes])
+        | "shuffle" >> beam.GroupByKey()
+        | "reduce" >> beam.FlatMap(reduce_block, text).with_output_types(str)
+    )
+
+
+def run_units(units: list[Unit], runner: str = "local", options: Iterable[str] = ()) -> None:
+    """Do units on an engine: one pipeline for those without a shuffle, one each for the passes of a shuffle."""
+    options = list(options)
+    plain = [unit for unit in units if not phases.STEPS[unit.step].shuffles]
+    if plain:
+        begin = pipeline(runner, options)
+        build_units(begin, plain)
+        begin.run().wait_until_finish()
+    for unit in units:
+        if phases.STEPS[unit.step].shuffles and committed(unit) is None:
+            begin = pipeline(runner, options)
+            build_shuffle(begin, unit)
+            begin.run().wait_until_finish()
+            phases.STEPS[unit.step].commit(unit)

@@ -1,0 +1,255 @@
+"""Phase 3: drops applied, documents/ and their keep rows committed, tokens encoded, exchanged and sharded.
+
+Steps, each a list of units:
+- corpus, a unit an input unit: survivors of both phases to documents/, terminal rows to ledger/;
+- tokenizer, one unit: trained on a sample of the survivors chosen by key and fed in key order, or a given file copied;
+- encode, a unit an input unit: token rows by exchange to slots of the shard order;
+- shards, a unit a shard: the rows of its range of the order, sorted, as one Arrow file.
+
+The number of shards follows from the tokens of the whole corpus, which only encoding tells; so encoding writes to slots
+finer than shards, whose number follows from the bytes of text, and a shard reads the slots that its range touches.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..document import DOCUMENT, DROP, KEEP, key_words, ledger_rows, text_buffers, token_schema
+from ..exchange import ExchangeWriter, read_table
+from . import stepfiles
+from .documents import build_stages, scrubber
+from .files import ParquetSink, arrow_batches, parquet_batches
+from .ledger import Ledger, Rejects
+from .units import Commit, Unit, progress
+
+VERSION = 1
+SLOT_BYTES = 8 << 20  # of text in a slot: with two bytes a token, a slot is a few megabytes
+
+# What dedup tells a unit of its documents: the row to drop, the key of the twin that stays, the measured Jaccard
+DUPLICATES = pa.schema(
+    [("row", pa.int64()), ("kept", pa.binary(16)), ("jaccard", pa.float64()), ("threshold", pa.float64())]
+)
+
+
+def run_corpus(unit: Unit) -> None:
+    """Write the surviving documents of one unit of input and the terminal row of each that came this far."""
+    root, settings = unit.root, unit.settings
+    drops = [
+        (stage, rule, _duplicates(root, unit.inputs[stage], folder, unit.number))
+        for stage, rule, folder in (
+            ("exact", "exact_duplicate", "work/exact"),
+            ("verify", "near_duplicate", "work/near"),
+        )
+        if unit.inputs.get(stage)
+    ]
+    counts: Counter[str] = Counter()
+    with Commit(unit) as commit:
+        scrub = scrubber(build_stages({"scrub": settings["scrub"]}))
+        documents = ParquetSink(commit.file("documents", ".parquet"), DOCUMENT)
+        ledger = Ledger(commit.file("ledger", ".corpus.parquet"), None)
+        folder = "rejected" if settings["rejected"] == "all" else "work/rejected"
+        rejects = Rejects(commit.file(folder, ".corpus.parquet"), settings["rejected"], settings["seed"], scrub)
+        start = 0
+        for batch in arrow_batches(f"{root}/{unit.inputs['text']}"):
+            kept = np.ones(batch.num_rows, bool)
+            for _, rule, table in drops:
+                rows = table.column("row").to_numpy()
+                low, high = np.searchsorted(rows, [start, start + batch.num_rows])
+                found = table.slice(low, high - low)
+                at = rows[low:high] - start
+                kept[at] = False
+                ledger.write(_duplicate_rows(batch, at, rule, found))
+                rejects.add(batch, "dedup", rule, at)
+            characters = pc.utf8_length(batch.column("text")).to_numpy()
+            short = np.flatnonzero(kept & (characters < settings["min_characters"]))
+            kept[short] = False
+            ledger.write(
+                ledger_rows(
+                    batch,
+                    short,
+                    stage="corpus",
+                    rule="min_characters",
+                    action=DROP,
+                    value=characters[short].astype(np.float64),
+                    threshold=settings["min_characters"],
+                )
+            )
+            rejects.add(batch, "corpus", "min_characters", short)
+            rows = np.flatnonzero(kept)
+            ledger.write(ledger_rows(batch, rows, stage="corpus", rule="kept", action=KEEP))
+            survivors = batch.take(pa.array(rows))
+            documents.write(survivors)
+            counts["documents"] += len(rows)
+            counts["text_bytes"] += int(np.diff(text_buffers(survivors.column("text"))[1]).sum())
+            start += batch.num_rows
+            progress(batch.num_rows)
+        for sink in (documents, ledger, rejects):
+            sink.close()
+        commit.finish({**counts, "ledger": dict(sorted(ledger.counts.items()))})
+
+
+def _duplicates(root: str, step: str, folder: str, number: int) -> pa.Table:
+    """The rows of a unit that a step of deduplication drops, in order of the rows."""
+    files = stepfiles.exchange_files(root, stepfiles.load(root, step), folder)
+    return read_table(files, number, DUPLICATES).sort_by("row")
+
+
+def _duplicate_rows(batch: pa.RecordBatch, at: np.ndarray, rule: str, found: pa.Table) -> pa.RecordBatch:
+    details = [json.dumps({"kept": key.hex()}) for key in found.column("kept").to_pylist()]
+    return ledger_rows(
+        batch,
+        at,
+        stage="dedup",
+        rule=rule,
+        action=DROP,
+        value=found.column("jaccard").to_numpy(),
+        threshold=found.column("threshold").to_numpy(),
+        detail=pa.array(details, pa.string()),
+    )
+
+
+# -- tokeniser -------------------------------------------------------------------------------------------------------
+
+
+def run_tokenizer(unit: Unit) -> None:
+    """Train the tokeniser on the surviving documents, or take the file that the recipe names."""
+    settings = unit.settings
+    with Commit(unit) as commit:
+        path = commit.file("work/tokenizer", ".json")
+        if "path" in settings:
+            shutil.copyfile(settings["path"], path)
+            commit.finish({"documents": 0})
+            return
+        from ..tokenize.training import TokenizerSettings, train
+
+        texts = list(_sample(unit, settings["sample_bytes"]))
+        model = TokenizerSettings.model_validate_json(json.dumps(settings["model"]))
+        Path(path).write_text(train(texts, model), encoding="utf-8")
+        commit.finish({"documents": len(texts), "bytes": sum(len(t.encode()) for t in texts)})
+
+
+def _sample(unit: Unit, limit: int) -> list[str]:
+    """Texts of the documents with the smallest draws, up to `limit` bytes, in order of their keys.
+
+    Two passes over documents/: keys and lengths first, then the chosen texts.
+    """
+    from ..tokenize.training import choose_sample
+
+    paths = [f"{unit.root}/{name}" for name in _document_files(unit)]
+    place = pa.schema([DOCUMENT.field("key"), DOCUMENT.field("text")])
+    words, sizes = [np.empty((0, 2), np.uint64)], [np.empty(0, np.int64)]
+    for path in paths:
+        for batch in parquet_batches(path, place):
+            words.append(key_words(batch.column("key")))
+            sizes.append(np.diff(text_buffers(batch.column("text"))[1]))
+            progress()
+    chosen = choose_sample(np.concatenate(words), np.concatenate(sizes), unit.settings["seed"], limit)
+    texts: dict[int, str] = {}
+    wanted, start = np.sort(chosen), 0
+    for path in paths:
+        for batch in parquet_batches(path, place):
+            low, high = np.searchsorted(wanted, [start, start + batch.num_rows])
+            rows = wanted[low:high]
+            texts |= zip(rows.tolist(), batch.column("text").take(pa.array(rows - start)).to_pylist(), strict=True)
+            start += batch.num_rows
+            progress()
+    return [texts[row] for row in chosen.tolist()]
+
+
+def _document_files(unit: Unit) -> list[str]:
+    entries = stepfiles.load(unit.root, unit.inputs["corpus"])
+    return [name for entry in entries if (name := entry.manifest.only("documents"))]
+
+
+# -- tokens ----------------------------------------------------------------------------------------------------------
+
+SPLITS = ("train", "validation")
+
+
+def slots(text_bytes: int) -> int:
+    """Slots of one split: a power of two, so that slot borders are shard borders of no shard but their own."""
+    return 1 << max(0, (max(1, text_bytes) // SLOT_BYTES)).bit_length()
+
+
+def encoded_schema(dtype: pa.DataType) -> pa.Schema:
+    """Token rows on their way to a shard, with the bytes of their text."""
+    return token_schema(dtype).append(pa.field("utf8_bytes", pa.int64()))
+
+
+def run_encode(unit: Unit) -> None:
+    """Encode the documents of one unit and hand their token rows to the slots of the shard order."""
+    from ..tokenize.encoding import Encoder
+    from ..tokenize.shards import shard_of, shard_values, validation_split
+
+    settings = unit.settings
+    encoder = Encoder.open(f"{unit.root}/{unit.inputs['tokenizer']}", settings["end_of_text"])
+    schema = encoded_schema(encoder.dtype)
+    counts: Counter[str] = Counter()
+    with Commit(unit) as commit:
+        writer = ExchangeWriter(commit.file("work/encoded", ".arrow"), schema, budget=settings["budget"])
+        for batch in parquet_batches(f"{unit.root}/{unit.inputs['documents']}", DOCUMENT):
+            words = key_words(batch.column("key"))
+            values = shard_values(words, settings["seed"])
+            held_out = validation_split(words, settings["seed"], settings["validation"])
+            tokens = encoder.encode(batch.column("text"))
+            lengths = np.diff(np.asarray(tokens.offsets))
+            sizes = np.diff(text_buffers(batch.column("text"))[1])
+            place = [batch.column(name) for name in ("id", "key", "source", "record", "offset")]
+            rows = pa.RecordBatch.from_arrays([tokens, *place, pa.array(sizes)], schema=schema)
+            destinations = shard_of(values, settings["slots"]) + np.where(held_out, settings["slots"], 0)
+            writer.add(rows, destinations)
+            for split, chosen in zip(SPLITS, (~held_out, held_out), strict=True):
+                counts[f"{split}_tokens"] += int(lengths[chosen].sum())
+                counts[f"{split}_rows"] += int(chosen.sum())
+                counts[f"{split}_bytes"] += int(sizes[chosen].sum())
+            progress(batch.num_rows)
+        commit.index("work/encoded", writer.close())
+        commit.finish(dict(counts))
+
+
+def run_shard(unit: Unit) -> None:
+    """Write one shard: the rows of its range of the order, sorted by (value, key)."""
+    from ..tokenize.shards import shard_values, value_range, write_shard
+
+    settings, root = unit.settings, unit.root
+    schema = encoded_schema(pa.uint16() if settings["dtype"] == "uint16" else pa.uint32())
+    low, high = value_range(settings["shard"], settings["shards"])
+    first, last = (value * settings["slots"] >> 64 for value in (low, high))
+    base = settings["slots"] * SPLITS.index(settings["split"])
+    files = list(stepfiles.exchange_files(root, stepfiles.load(root, unit.inputs["encode"]), "work/encoded"))
+    tables = []
+    for slot in range(first, last + 1):
+        table = read_table(files, base + slot, schema)
+        values = shard_values(key_words(table.column("key")), settings["seed"])
+        inside = (values >= np.uint64(low)) & (values <= np.uint64(high))
+        tables.append(table if inside.all() else table.filter(pa.array(inside)))
+        progress()
+    table = pa.concat_tables(tables)
+    with Commit(unit) as commit:
+        path = commit.file("tokens", ".arrow")
+        size = pc.sum(table.column("utf8_bytes")).as_py() or 0
+        rows = table.select(schema.names[:-1])
+        del table, tables  # the writer sorts, which holds the tokens twice as it is
+        info = write_shard(path, rows, seed=settings["seed"], utf8_bytes=size)
+        commit.finish({"rows": info.rows, "tokens": info.tokens, "utf8_bytes": info.utf8_bytes})
+
+
+def shard_infos(entries: list[stepfiles.Entry], units: list[Unit]) -> dict[str, tuple[Any, ...]]:
+    """The manifest's shards (tokenize.shards.ShardInfo), by split, from the committed units of the shards step."""
+    from ..tokenize.shards import ShardInfo
+
+    result: dict[str, tuple[Any, ...]] = dict.fromkeys(SPLITS, ())
+    for entry, unit in zip(entries, units, strict=True):
+        (name, facts), counts = next(iter(entry.manifest.files.items())), entry.manifest.counts
+        info = ShardInfo(file=os.path.basename(name), bytes=facts["bytes"], sha256=facts["sha256"], **counts)
+        result[unit.settings["split"]] += (info,)
+    return result

@@ -1,0 +1,220 @@
+"""Phase 1, one fused pass over a unit of input: read, extract, language, quality, scrub.
+
+Scrubbing ends the pass, so nothing unscrubbed is ever written. What leaves: surviving text, signals, ledger rows, and for
+each survivor what the later phases need without its text: content hash, survivor rank, MinHash signature.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..console import WorkError
+from ..document import DOCUMENT, KEY_BYTES, below, draws, key_words, text_buffers, words_to_keys
+from ..filters.rule import Drops, Stage, first_verdicts
+from .files import ArrowSink, ParquetSink
+from .ledger import Ledger, Rejects
+from .readers import inputs
+from .readers.batches import BAD_RULES, READ
+from .units import Commit, Unit, progress
+
+VERSION = 1
+
+
+def build_stages(settings: dict[str, Any]) -> list[Stage]:
+    """The stages of the pass in their fixed order, from the recipe's settings (JSON of each room's model, or null)."""
+    return list(_stages(json.dumps(settings, sort_keys=True)))
+
+
+@lru_cache(maxsize=4)  # a worker builds them once, whatever it is given to do
+def _stages(text: str) -> tuple[Stage, ...]:
+    settings = json.loads(text)
+    stages: list[Stage] = []
+    if settings.get("extract") is not None:
+        from ..filters.extraction.resiliparse import Extract, ExtractSettings
+
+        stages.append(Extract(_model(ExtractSettings, settings["extract"])))
+    if settings.get("language") is not None:
+        from ..filters.language import Language, LanguageSettings
+
+        stages.append(Language(_model(LanguageSettings, settings["language"])))
+    if settings.get("quality") is not None:
+        from ..filters.quality.gopher import Gopher, GopherSettings
+
+        stages.append(Gopher(_model(GopherSettings, settings["quality"])))
+    if settings.get("scrub") is not None:
+        from ..filters.pii.scrub import Scrub, ScrubSettings
+
+        stages.append(Scrub(_model(ScrubSettings, settings["scrub"])))
+    return tuple(stages)
+
+
+def _model(kind: type, value: dict[str, Any]) -> Any:
+    return kind.model_validate_json(json.dumps(value))
+
+
+def scrubber(stages: list[Stage]) -> Callable[[pa.Array], pa.Array] | None:
+    """Texts to scrubbed texts, when the recipe scrubs."""
+    return next((stage.scrub_texts for stage in stages if stage.name == "scrub"), None)
+
+
+def empty_batch() -> pa.RecordBatch:
+    """No documents, as they travel through the stages."""
+    return pa.RecordBatch.from_pylist([], schema=READ)
+
+
+def signal_schema(stages: list[Stage]) -> pa.Schema:
+    """A row a document: its key and place, a column each number that the stages measure."""
+    names = [name for stage in stages for name in stage(empty_batch()).signals]
+    place = [("key", pa.binary(KEY_BYTES)), ("source", pa.string()), ("record", pa.int64())]
+    return pa.schema([*place, *((name, pa.float64()) for name in names)])
+
+
+@dataclass
+class Passed:
+    """What the stages made of one batch."""
+
+    batch: pa.RecordBatch  # survivors, of schema DOCUMENT
+    signals: pa.RecordBatch  # of every document, dropped ones as well
+    dropped: list[tuple[Stage, pa.RecordBatch, list[Drops]]]  # verdicts on the batch as that stage saw it
+    edited: list[tuple[Stage, pa.RecordBatch, list]]
+
+
+def pass_stages(batch: pa.RecordBatch, stages: list[Stage], schema: pa.Schema) -> Passed:
+    """Run a batch of schema READ through the stages; a document stops at the first stage that drops it."""
+    n = batch.num_rows
+    columns = {name: np.full(n, np.nan) for name in schema.names[3:]}
+    places = batch.select(["key", "source", "record"]).columns
+    rows, dropped, edited = np.arange(n), [], []
+    for stage in stages:
+        outcome = stage(batch)
+        for name, values in outcome.signals.items():
+            columns[name][rows] = values
+        if outcome.edits:
+            edited.append((stage, outcome.batch, outcome.edits))
+        batch = outcome.batch
+        verdicts = first_verdicts(outcome)
+        if verdicts:
+            dropped.append((stage, batch, verdicts))
+            kept = np.ones(batch.num_rows, bool)
+            for verdict in verdicts:
+                kept[verdict.rows] = False
+            batch, rows = batch.filter(pa.array(kept)), rows[kept]
+    numbers = [pa.array(values, pa.float64(), from_pandas=True) for values in columns.values()]
+    signals = pa.RecordBatch.from_arrays([*places, *numbers], schema=schema)
+    return Passed(batch.select(DOCUMENT.names), signals, dropped, edited)
+
+
+def hash_schema(permutations: int) -> pa.Schema:
+    """What deduplication knows of a document without its text; no signature where `permutations` is 0."""
+    fields = [("key", pa.binary(KEY_BYTES)), ("content", pa.binary(16)), ("rank", pa.int64()), ("bytes", pa.int64())]
+    if permutations:
+        fields.append(("signature", pa.list_(pa.field("item", pa.uint32(), nullable=False), permutations)))
+    return pa.schema(fields)
+
+
+def hashes(batch: pa.RecordBatch, minhash: dict[str, Any] | None) -> pa.RecordBatch:
+    """Content hash, survivor rank, length and signature of each document of a batch."""
+    from ..dedup.exact import content_hash
+    from ..dedup.minhash import signatures
+    from ..dedup.settings import MinHashSettings
+    from ..dedup.survivors import survivor_rank
+
+    texts = batch.column("text")
+    _, offsets = text_buffers(texts)
+    columns = [
+        batch.column("key"),
+        words_to_keys(content_hash(texts)),
+        pa.array(survivor_rank(texts)),
+        np.diff(offsets),
+    ]
+    permutations = 0
+    if minhash is not None:
+        settings = _model(MinHashSettings, minhash)
+        permutations = settings.permutations
+        flat = pa.array(signatures(texts, settings).reshape(-1), pa.uint32())
+        columns.append(pa.FixedSizeListArray.from_arrays(flat, type=hash_schema(permutations).field("signature").type))
+    return pa.RecordBatch.from_arrays([pa.array(c) for c in columns], schema=hash_schema(permutations))
+
+
+def run(unit: Unit) -> None:
+    """Do one unit of the first phase."""
+    settings = unit.settings
+    stages = build_stages(settings)
+    scrub = scrubber(stages)
+    schema = signal_schema(stages)
+    minhash = settings["minhash"]
+    counts: Counter[str] = Counter()
+    tables: dict[str, Counter[str]] = {"skipped": Counter(), "languages": Counter(), "damaged": Counter()}
+    with Commit(unit) as commit:
+        text = ArrowSink(commit.file("work/text", ".arrow"), DOCUMENT, compression="lz4")
+        permutations = minhash["bands"] * minhash["rows"] if minhash else 0
+        known = ArrowSink(commit.file("work/hashes", ".arrow"), hash_schema(permutations))
+        ledger = Ledger(commit.file("ledger", ".documents.parquet"), scrub)
+        signals = ParquetSink(commit.file("signals", ".parquet"), schema)
+        folder = "rejected" if settings["rejected"] == "all" else "work/rejected"
+        rejects = Rejects(commit.file(folder, ".parquet"), settings["rejected"], settings["seed"], scrub)
+        for batch, damaged, part in _records(unit, counts, tables):
+            ledger.damaged(part["source"], damaged)
+            tables["damaged"].update(d.rule for d in damaged)
+            _stop_early(tables["damaged"], settings["max_bad_records"], unit)
+            passed = pass_stages(batch, stages, schema)
+            for stage, seen, edits in passed.edited:
+                ledger.verdicts(seen, stage.name, stage.version, edits)
+            for stage, seen, verdicts in passed.dropped:
+                ledger.verdicts(seen, stage.name, stage.version, verdicts)
+                for verdict in verdicts:
+                    rejects.add(seen, stage.name, verdict.rule, verdict.rows)
+            signals.write(passed.signals)
+            survivors = passed.batch
+            text.write(survivors)
+            known.write(hashes(survivors, minhash))
+            counts["documents"] += batch.num_rows
+            counts["kept"] += survivors.num_rows
+            counts["text_bytes"] += int(np.diff(text_buffers(survivors.column("text"))[1]).sum())
+            for value in pc.value_counts(survivors.column("language")).to_pylist():
+                tables["languages"][value["values"] or "unknown"] += value["counts"]
+            progress(batch.num_rows)
+        for sink in (text, known, ledger, signals, rejects):
+            sink.close()
+        tables["ledger"] = ledger.counts
+        commit.finish({**counts, **{name: dict(sorted(table.items())) for name, table in tables.items()}})
+
+
+def _records(unit: Unit, counts: Counter[str], tables: dict[str, Counter[str]]) -> Iterator[tuple]:
+    """(batch, damaged, unit of input) of each part, after --limit and --sample; what they leave out is counted."""
+    settings, source = unit.settings, unit.inputs
+    left = source.get("limit")
+    bound = None if settings["sample"] is None else np.uint64(below(settings["sample"]))
+    for part in inputs.read(source):
+        batch, damaged = part.batch, part.damaged
+        counts["records"] += batch.num_rows + len(damaged)
+        counts["read_bytes"] += part.read_bytes
+        tables["skipped"].update(part.skipped)
+        if bound is not None:
+            chosen = draws(key_words(batch.column("key")), settings["seed"], "sample") < bound
+            counts["not_sampled"] += int((~chosen).sum())
+            batch = batch.filter(pa.array(chosen))
+        if left is not None:
+            batch, damaged = batch.slice(0, left), damaged[: max(0, left - batch.num_rows)]
+            left -= batch.num_rows + len(damaged)
+        yield batch, damaged, source
+        if left is not None and left <= 0:
+            return
+
+
+def _stop_early(damaged: Counter[str], limit: int | None, unit: Unit) -> None:
+    bad = sum(n for rule, n in damaged.items() if rule in BAD_RULES)
+    if limit is not None and bad > limit:
+        raise WorkError(
+            f"{unit.inputs['source']}: {bad} damaged records, more than input.max_bad_records = {limit} allows"
+            f" ({', '.join(f'{n} {rule}' for rule, n in sorted(damaged.items()) if rule in BAD_RULES)})"
+        )

@@ -1,0 +1,203 @@
+"""What makes a run whole: samples of the rejected, the token manifest, the data card, the report, run.json.
+
+Everything here is small and done by one process; it can be done again at any time from the manifests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ..document import draws, key_words
+from . import corpus, phases
+from .files import ParquetSink, parquet_batches
+from .ledger import REJECTED, SAMPLE_PER_RULE
+from .phases import Done
+from .recipe import Recipe
+from .stepfiles import total, totals
+from .units import Unit, digest_of, file_digest, remove_orphans
+
+FOLDERS = ("documents", "signals", "ledger", "rejected", "dedup", "tokens")
+
+
+def read_run(root: str | Path) -> dict[str, Any] | None:
+    """run.json, or None."""
+    try:
+        return json.loads(Path(root, "run.json").read_text())
+    except FileNotFoundError:
+        return None
+
+
+def write_run(root: str | Path, facts: dict[str, Any]) -> None:
+    """Write run.json, aside and renamed."""
+    write_text(Path(root, "run.json"), json.dumps(facts, indent=1, sort_keys=True) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file aside, then rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.aside")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)
+
+
+def files_present(root: str | Path, files: dict[str, dict[str, Any]]) -> bool:
+    """Whether all files that run.json names are there in their sizes."""
+    try:
+        return all(os.stat(Path(root, name)).st_size == facts["bytes"] for name, facts in files.items())
+    except FileNotFoundError:
+        return False
+
+
+def encoder(recipe: Recipe, root: str, done: dict[str, Done]) -> Any:
+    """The run's tokeniser."""
+    from ..tokenize.encoding import Encoder
+
+    (entry,) = done["tokenizer"].entries
+    return Encoder.open(f"{root}/{entry.manifest.only('work/tokenizer')}", phases.end_of_text(recipe))
+
+
+def finish(
+    recipe: Recipe, root: str, done: dict[str, Done], units: dict[str, list[Unit]], seconds: dict[str, float]
+) -> dict[str, Any]:
+    """Write what is written once; the facts that complete run.json."""
+    files = {
+        name: {"bytes": facts["bytes"], "sha256": facts["sha256"]}
+        for step in done.values()
+        for entry in step.entries
+        for name, facts in entry.manifest.files.items()
+        if not name.startswith("work/")
+    }
+    counts = _counts(done)
+    if recipe.rejected == "sample":
+        files |= _rejected_sample(root, recipe.seed, done)
+    if "shards" in done:
+        files |= _token_manifest(recipe, root, done, units)
+        counts["tokens"] = {split: total(done["encode"].entries, f"{split}_tokens") for split in corpus.SPLITS}
+    write_text(
+        Path(root, "documents", "README.md"), _data_card(counts, [f for f in files if f.startswith("documents/")])
+    )
+    files |= _facts(root, ["documents/README.md"])
+    remove_orphans(root, files, FOLDERS)
+    facts = {"complete": True, "counts": counts, "seconds": seconds, "files": dict(sorted(files.items()))}
+
+    from .report.build import build
+
+    write_text(Path(root, "report.html"), build(root, recipe, facts))
+    return facts
+
+
+def _facts(root: str, names: list[str]) -> dict[str, dict[str, Any]]:
+    return {n: dict(zip(("bytes", "sha256"), file_digest(Path(root, n)), strict=True)) for n in names}
+
+
+def _counts(done: dict[str, Done]) -> dict[str, Any]:
+    documents, survivors = done["documents"].entries, done["corpus"].entries
+    ledger = Counter(totals(documents, "ledger")) + Counter(totals(survivors, "ledger"))
+    dropped = {name.removesuffix("/drop"): n for name, n in ledger.items() if name.endswith("/drop")}
+    edited = {name.removesuffix("/edit"): n for name, n in ledger.items() if name.endswith("/edit")}
+    counts: dict[str, Any] = {name: total(documents, name) for name in ("records", "read_bytes", "not_sampled")}
+    counts |= {name: totals(documents, name) for name in ("skipped", "languages")}
+    counts |= {"dropped": _in_order(dropped), "edited": _in_order(edited)}
+    counts |= {"documents": total(survivors, "documents"), "text_bytes": total(survivors, "text_bytes")}
+    counts["dedup"] = {
+        name: total(step.entries, name)
+        for step_name in ("components", "verify")
+        if (step := done.get(step_name))
+        for name in ("pairs", "provisional_clusters", "measured", "clusters", "unmeasured")
+        if any(name in e.manifest.counts for e in step.entries)
+    }
+    if step := done.get("verify"):
+        counts["dedup"]["largest_cluster"] = max(
+            [e.manifest.counts["largest_cluster"] for e in step.entries], default=0
+        )
+    return counts
+
+
+ORDER = ("read", "extract", "language", "quality", "scrub", "dedup", "corpus")
+
+
+def _in_order(rules: dict[str, int]) -> dict[str, int]:
+    """Rules in the order of the road, within a stage the most frequent first."""
+    return dict(sorted(rules.items(), key=lambda r: (ORDER.index(r[0].split("/")[0]), -r[1], r[0])))
+
+
+def _rejected_sample(root: str, seed: int, done: dict[str, Done]) -> dict[str, dict[str, Any]]:
+    """The documents with the smallest draws of each rule over the whole run, so that no layout of files shows."""
+    best: dict[tuple[str, str], list[tuple[int, tuple, dict]]] = {}
+    for step in (done["documents"], done["corpus"]):
+        for entry in step.entries:
+            for batch in parquet_batches(f"{root}/{entry.manifest.only('work/rejected')}", REJECTED):
+                values = draws(key_words(batch.column("key")), seed, "rejected").tolist()
+                for value, row in zip(values, batch.to_pylist(), strict=True):
+                    rule = best.setdefault((row["stage"], row["rule"]), [])
+                    rule.append((value, (row["source"], row["record"]), row))
+            for rule in best.values():
+                rule.sort(key=lambda item: item[:2])
+                del rule[SAMPLE_PER_RULE:]
+    rows = [row for rule in sorted(best) for _, _, row in best[rule]]
+    path = Path(root, "rejected", "sample.parquet")
+    path.parent.mkdir(exist_ok=True)
+    aside = path.with_name(".sample.aside")
+    sink = ParquetSink(str(aside), REJECTED)
+    sink.write(pa.RecordBatch.from_pylist(rows, schema=REJECTED))
+    sink.close()
+    os.replace(aside, path)
+    return _facts(root, ["rejected/sample.parquet"])
+
+
+def _token_manifest(recipe: Recipe, root: str, done: dict[str, Done], units: dict[str, list[Unit]]) -> dict[str, Any]:
+    """tokens/manifest.json and the tokeniser beside it: from here on the shards count as a corpus."""
+    from ..document import token_schema
+    from ..tokenize.manifest import Manifest, Splits, TokenizerInfo
+
+    tokens = Path(root, "tokens")
+    tokens.mkdir(exist_ok=True)
+    model = encoder(recipe, root, done)
+    write_text(tokens / "tokenizer.json", model.json)
+    info = TokenizerInfo(
+        file="tokenizer.json", sha256=model.digest, vocabulary=model.vocabulary, end_of_text=model.end_of_text
+    )
+    manifest = Manifest(
+        columns=tuple(token_schema(model.dtype).names),
+        dtype=str(model.dtype),
+        tokenizer=info,
+        seed=recipe.seed,
+        recipe=digest_of(recipe.model_dump(mode="json", exclude={"input", "output", "keep_work"})),
+        splits=Splits(**corpus.shard_infos(done["shards"].entries, units["shards"])),
+    )
+    manifest.write(tokens)
+    return _facts(root, ["tokens/tokenizer.json", "tokens/manifest.json"])
+
+
+def _data_card(counts: dict[str, Any], files: list[str]) -> str:
+    """README.md of documents/, with the header that `datasets.load_dataset` reads."""
+    languages = [name for name in counts["languages"] if name != "unknown" and len(name) <= 3]
+    header = ["---", "configs:", "- config_name: default", '  data_files: "*.parquet"']
+    if languages:
+        header += ["language:", *(f"- {name}" for name in languages)]
+    dropped = "\n".join(f"| {rule} | {n:,} |" for rule, n in counts["dropped"].items())
+    return "\n".join(
+        [
+            *header,
+            "---",
+            "",
+            "# Documents",
+            "",
+            f"{counts['documents']:,} documents, {counts['text_bytes']:,} bytes of text, in {len(files)} Parquet files,"
+            f" out of {counts['records']:,} records read.",
+            "",
+            "| dropped by | records |",
+            "|---|---|",
+            dropped,
+            "",
+            "Made by Gristmill. run.json beside this folder holds the recipe; ledger/ says of every record why it was"
+            " kept, dropped or changed.",
+            "",
+        ]
+    )

@@ -1,0 +1,147 @@
+"""The account of every record: ledger rows from verdicts, samples of what was dropped."""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..document import DROP, EDIT, KEY_BYTES, LEDGER, draws, key_words, ledger_rows
+from ..filters.rule import Drops, Edits
+from .files import ParquetSink
+from .readers.batches import Damaged
+
+REJECTED = pa.schema(
+    [
+        ("id", pa.string()),
+        ("key", pa.binary(KEY_BYTES)),
+        ("source", pa.string()),
+        ("record", pa.int64()),
+        ("stage", pa.string()),
+        ("rule", pa.string()),
+        ("text", pa.large_string()),
+    ]
+)
+SAMPLE_PER_RULE, SAMPLE_CHARACTERS = 20, 20_000
+
+# Machine-made ids hold no personal data, but their digits can look like a telephone number
+_MACHINE_ID = re.compile(
+    r"<?(?:urn:uuid:)?[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}>?\Z|[0-9a-f]{16,64}\Z"
+)
+
+
+class Ledger:
+    """Writes ledger rows; ids of records that never reached the scrubber are scrubbed here."""
+
+    def __init__(self, path: str, scrub_texts: Callable[[pa.Array], pa.Array] | None):
+        self.sink = ParquetSink(path, LEDGER)
+        self.scrub_texts = scrub_texts
+        self.counts: Counter[str] = Counter()  # "stage/rule/action" -> rows
+
+    def damaged(self, source: str, records: Sequence[Damaged]) -> None:
+        """Terminal rows of records that are no documents."""
+        n = len(records)
+        if not n:
+            return
+        columns = [
+            self._ids(pa.array([d.id for d in records], pa.string())),
+            pa.array([d.key for d in records], pa.binary(KEY_BYTES)),
+            pa.array([source] * n, pa.string()),
+            pa.array([d.record for d in records], pa.int64()),
+            pa.array(["read"] * n, pa.string()),
+            pa.array([d.rule for d in records], pa.string()),
+            pa.array([DROP] * n, pa.string()),
+            pa.array([d.value for d in records], pa.float64()),
+            pa.array([d.threshold for d in records], pa.float64()),
+            pa.array([d.detail for d in records], pa.string()),
+            pa.array(["1"] * n, pa.string()),
+        ]
+        self.counts.update(f"read/{d.rule}/{DROP}" for d in records)
+        self.sink.write(pa.RecordBatch.from_arrays(columns, schema=LEDGER))
+
+    def verdicts(self, batch: pa.RecordBatch, stage: str, version: str, verdicts: Sequence[Drops | Edits]) -> None:
+        """Rows of what one stage dropped or edited in a batch."""
+        for verdict in verdicts:
+            action = DROP if isinstance(verdict, Drops) else EDIT
+            detail = None if verdict.detail is None else pa.array(list(verdict.detail), pa.string())
+            rows = ledger_rows(
+                batch,
+                verdict.rows,
+                stage=stage,
+                rule=verdict.rule,
+                action=action,
+                value=verdict.values,
+                threshold=verdict.threshold,
+                detail=detail,
+                version=version,
+            )
+            self.write(rows.set_column(0, LEDGER.field(0), self._ids(rows.column(0))))
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        """Rows as they are."""
+        if rows.num_rows:
+            names = zip(*(rows.column(c).to_pylist() for c in ("stage", "rule", "action")), strict=True)
+            self.counts.update("/".join(name) for name in names)
+            self.sink.write(rows)
+
+    def _ids(self, ids: pa.Array) -> pa.Array:
+        if self.scrub_texts is None or ids.null_count == len(ids):
+            return ids
+        machine = pa.array([i is None or bool(_MACHINE_ID.match(i)) for i in ids.to_pylist()], pa.bool_())
+        scrubbed = self.scrub_texts(pc.fill_null(ids, "").cast(pa.large_string())).cast(pa.string())
+        return pc.if_else(machine, ids, scrubbed)
+
+    def close(self) -> None:
+        self.sink.close()
+
+
+class Rejects:
+    """Texts of dropped documents, scrubbed: all of them, or the SAMPLE_PER_RULE with the smallest draws of each rule."""
+
+    def __init__(self, path: str, mode: str, seed: int, scrub_texts: Callable[[pa.Array], pa.Array] | None):
+        self.sink, self.mode, self.seed, self.scrub_texts = ParquetSink(path, REJECTED), mode, seed, scrub_texts
+        self.heaps: dict[str, list] = {}
+
+    def add(self, batch: pa.RecordBatch, stage: str, rule: str, rows: np.ndarray) -> None:
+        """The documents `rows` of `batch` were dropped by `rule`."""
+        if self.mode == "none" or not len(rows):
+            return
+        part = batch.take(pa.array(rows, pa.int64()))
+        part = pa.RecordBatch.from_arrays(
+            [
+                *(part.column(c) for c in ("id", "key", "source", "record")),
+                pa.repeat(pa.scalar(stage), len(rows)),
+                pa.repeat(pa.scalar(rule), len(rows)),
+                part.column("text"),
+            ],
+            schema=REJECTED,
+        )
+        if self.mode == "all":
+            self._write(part)
+            return
+        heap = self.heaps.setdefault(f"{stage}/{rule}", [])
+        for i, draw in enumerate(draws(key_words(part.column("key")), self.seed, "rejected").tolist()):
+            if len(heap) < SAMPLE_PER_RULE or -heap[0][0] > draw:
+                row = part.slice(i, 1).to_pylist()[0]
+                row["text"] = row["text"][:SAMPLE_CHARACTERS]
+                place = (row["source"], row["record"])
+                (heapq.heappush if len(heap) < SAMPLE_PER_RULE else heapq.heapreplace)(heap, (-draw, place, row))
+
+    def _write(self, part: pa.RecordBatch) -> None:
+        if self.scrub_texts is not None:
+            for name in ("id", "text"):
+                at = REJECTED.get_field_index(name)
+                scrubbed = self.scrub_texts(pc.fill_null(part.column(at), "").cast(pa.large_string()))
+                part = part.set_column(at, REJECTED.field(at), scrubbed.cast(REJECTED.field(at).type))
+        self.sink.write(part)
+
+    def close(self) -> None:
+        for rule in sorted(self.heaps):
+            rows = [row for _, _, row in sorted(self.heaps[rule], key=lambda item: (-item[0], item[1]))]
+            self._write(pa.RecordBatch.from_pylist(rows, schema=REJECTED))
+        self.sink.close()

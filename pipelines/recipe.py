@@ -1,0 +1,105 @@
+"""The recipe: what a run reads, what it keeps, what it writes. Each step's settings belong to the room that does it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ..config import Settings
+from ..dedup.settings import ExactSettings, MinHashSettings
+from ..filters.extraction.resiliparse import ExtractSettings
+from ..filters.language import LanguageSettings
+from ..filters.pii.scrub import ScrubSettings
+from ..filters.quality.gopher import GopherSettings
+from ..tokenize.training import TokenizerSettings
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class InputSettings(Settings):
+    """What is read."""
+
+    paths: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="Files, folders and patterns, relative to the current directory: JSONL, Parquet, WARC, WET, plain text"
+    )
+    root: str | None = Field(None, description="Folder that sources are named relative to; by default the common one")
+    text_field: str = Field("text", description="Field or column that holds the text")
+    id_field: str = Field("id", description="Field or column that holds the record's own id")
+    max_record_bytes: Positive = Field(64 << 20, description="A longer record is dropped, rule `too_large`")
+    max_bad_records: int | None = Field(
+        None, ge=0, description="More damaged records than this end the run with exit code 1; null: any number passes"
+    )
+
+
+class DedupSettings(Settings):
+    """Duplicates across documents."""
+
+    exact: ExactSettings | None = Field(ExactSettings(), description="Equal texts; null switches it off")
+    minhash: MinHashSettings | None = Field(MinHashSettings(), description="Similar texts; null switches it off")
+    memory_bytes: Annotated[int, Field(ge=1 << 20)] = Field(
+        256 << 20, description="Bytes that one pass of the hash shuffle or one verification partition may hold"
+    )
+
+
+class CorpusSettings(Settings):
+    """What of the survivors is written."""
+
+    min_characters: int = Field(
+        1, ge=1, description="Shorter texts are dropped at the end, where edits may have cut them"
+    )
+
+
+class ShardSettings(Settings):
+    """Token shards."""
+
+    shard_tokens: Positive = Field(1 << 24, description="Tokens a shard holds at most, about")
+    validation: float = Field(0.005, ge=0, le=0.5, description="Share of documents held out, drawn by key")
+
+
+class TokenizerFile(Settings):
+    """A tokeniser that exists already."""
+
+    path: str = Field(description="A tokenizer.json; relative to the current directory")
+    end_of_text: str = Field("<|endoftext|>", description="The token that ends each document")
+
+
+class Recipe(Settings):
+    """A whole run, from raw text to token shards."""
+
+    input: InputSettings = Field(description="What is read")
+    output: str = Field(description="The run directory")
+    seed: int = Field(0, ge=0, description="Every draw is a function of this seed, the document's key and a purpose")
+    extract: ExtractSettings | None = Field(ExtractSettings(), description="HTML to text; null takes pages as they are")
+    language: LanguageSettings | None = Field(
+        LanguageSettings(), description="Language of each document; null: not measured"
+    )
+    quality: GopherSettings | None = Field(
+        GopherSettings(), description="Gopher's quality and repetition rules; null: none"
+    )
+    scrub: ScrubSettings | None = Field(ScrubSettings(), description="Personal data; null leaves it in the text")
+    dedup: DedupSettings = Field(DedupSettings(), description="Duplicates")
+    corpus: CorpusSettings = Field(CorpusSettings(), description="Survivors")
+    tokenizer: TokenizerSettings | TokenizerFile | None = Field(
+        TokenizerSettings(), description="Trained on the survivors, or a file; null ends the run at documents/"
+    )
+    tokens: ShardSettings = Field(ShardSettings(), description="Token shards")
+    rejected: Literal["sample", "all", "none"] = Field(
+        "sample", description="Dropped texts to keep, scrubbed: 20 a rule chosen by key, all, or none"
+    )
+    keep_work: bool = Field(
+        False, description="Keep work/, which lets a changed recipe redo only what depends on the change"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Recipe:
+        if Path(self.output).resolve() == Path("/"):
+            raise ValueError("output: the root of the file system is no run directory")
+        return self
+
+
+def recipe_path(name: str) -> Path:
+    """A recipe's file: a path, or the name of a recipe that ships with the package."""
+    shipped = Path(__file__).parent / "recipes" / f"{name}.yaml"
+    return shipped if "/" not in name and not Path(name).exists() and shipped.exists() else Path(name)
