@@ -7,10 +7,9 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 import pytest
+from gristmill.dedup.exact import content_hash, group_duplicates
 from hypothesis import given
 from hypothesis import strategies as st
-
-from gristmill.dedup.exact import content_hash, group_duplicates
 
 
 def digests(words: np.ndarray) -> list[bytes]:

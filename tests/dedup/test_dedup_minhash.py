@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from datasketch import MinHash
-from pydantic import ValidationError
-
 from gristmill.dedup.minhash import EMPTY, permutations, signatures
 from gristmill.dedup.settings import MinHashSettings
 from gristmill.dedup.shingles import BLOCK, shingle_sets
+from pydantic import ValidationError
 
 
 def oracle(texts: list[str], settings: MinHashSettings) -> np.ndarray:
     """datasketch over the upper halves of our shingle hashes."""
     values, offsets = shingle_sets(pa.array(texts, pa.large_string()), settings.ngram)
     rows = []
-    for a, b in zip(offsets[:-1], offsets[1:], strict=True):
+    for a, b in itertools.pairwise(offsets):
         sketch = MinHash(num_perm=settings.permutations, seed=settings.seed, hashfunc=lambda h: h)
         for h in values[a:b].tolist():
             sketch.update(h >> 32)
@@ -81,7 +82,7 @@ def test_agreement_estimates_the_similarity(revisions):
     texts = [text for _, text in revisions[:120]]
     rows = signatures(pa.array(texts, pa.large_string()), settings)
     values, offsets = shingle_sets(pa.array(texts, pa.large_string()), settings.ngram)
-    sets = [set(values[a:b].tolist()) for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    sets = [set(values[a:b].tolist()) for a, b in itertools.pairwise(offsets)]
     true, estimate = [], []
     for a in range(len(texts)):
         for b in range(a):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from gristmill.dedup.shingles import BLOCK, SEPARATOR, lower_table, shingle_sets
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from gristmill.dedup.shingles import BLOCK, SEPARATOR, lower_table, shingle_sets
 
 
 def lowered(text: str) -> str:
@@ -24,7 +24,7 @@ def plain(text: str, ngram: int) -> set[tuple[str, ...]]:
 
 def sets(texts: list[str], ngram: int) -> list[set[int]]:
     values, offsets = shingle_sets(pa.array(texts, pa.large_string()), ngram)
-    result = [values[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    result = [values[a:b] for a, b in itertools.pairwise(offsets)]
     assert all((part[1:] > part[:-1]).all() for part in result)  # ascending, each once
     return [set(part.tolist()) for part in result]
 
@@ -96,6 +96,6 @@ def test_slices_chunks_and_nulls():
     expected = sets(["one two three", "four five six", ""], 2)
     for column in (whole[1:4], whole.cast(pa.large_string())[1:4], pa.chunked_array([whole[1:2], whole[2:4]])):
         values, offsets = shingle_sets(column, 2)
-        assert [set(values[a:b].tolist()) for a, b in zip(offsets[:-1], offsets[1:], strict=True)] == expected
+        assert [set(values[a:b].tolist()) for a, b in itertools.pairwise(offsets)] == expected
     values, offsets = shingle_sets(whole[:0], 2)
     assert (len(values), offsets.tolist()) == (0, [0])
