@@ -8,7 +8,8 @@ The map of the house, in the order in which the data meets its rooms:
   ledger, the report, and everything that knows Apache Beam.
 - `filters`: verdicts and edits on one document: extraction, language, quality, personal data.
 - `dedup`: verdicts across documents: exact, MinHash, verification, clusters.
-- `tokenize`: text to token ids to Arrow shards. It has no `__init__.py`, for ever: a regular package of that name in the
+- `tokenize`: text to token ids to Arrow shards. It has no `__init__.py`, for ever: a regular package of that name in
+the
   working directory would shadow the standard library's `tokenize`.
 - `trainer`: shards to a streaming loader, a model, a training loop, checkpoints, generated text.
 - `deploy`: what submits and launches, nothing else.

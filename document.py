@@ -1,8 +1,9 @@
 """What flows: the document, the ledger row, the token shard row; keys, handles and seeded draws.
 
-The idea: a document is known by its `key`, a 128-bit hash of parsed values (never of raw bytes, a file name or a place),
-so the same record keeps its key when its file is renamed, reordered, re-split or turned from JSONL into Parquet. Every
-tie, draw and permutation is a function of (seed, key, purpose) alone; nothing that is kept can depend on arrival.
+The idea: a document is known by its `key`, a 128-bit hash of parsed values (never of raw bytes, a file name or a
+place), so the same record keeps its key when its file is renamed, reordered, re-split or turned from JSONL into
+Parquet. Every tie, draw and permutation is a function of (seed, key, purpose) alone; nothing that is kept can depend
+on arrival.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class ExchangeWriter:
 def read_exchange(
     files: Iterable[tuple[str | Path, Index]], destination: int, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
-    """The batches for `destination` out of the mappers' files, in their order. `files`: (path, index) of each mapper."""
+    """The batches for `destination` out of the mappers' files in their order; `files`: (path, index) of each mapper."""
     for path, index in files:
         cells = index.get(str(destination))
         if not cells:

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="PATH.TO.KEY=VALUE", help="Override one key of the file (YAML value)")
+    list[str] | None,
+    typer.Option("--set", metavar="PATH.TO.KEY=VALUE", help="Override one key of the file (YAML value)"),
 ]
 
 
@@ -25,7 +26,9 @@ def run(
     overrides: Set = None,
     runner: Annotated[str, typer.Option(help="local, portable, spark, flink")] = "local",
     workers: Annotated[int, typer.Option(min=1, help="Processes of the local runner")] = 1,
-    limit: Annotated[int | None, typer.Option(min=1, help="Read at most so many records, spread over the input")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Read at most so many records, spread over the input")
+    ] = None,
     sample: Annotated[str | None, typer.Option(help="Keep this share of the records, drawn by key: 1% or 0.01")] = None,
 ) -> None:
     """Raw text to documents, ledger, token shards and a report. Run again, it goes on where it stopped."""

@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def run_corpus(unit: Unit) -> None:
                 found = table.slice(low, high - low)
                 at = rows[low:high] - start
                 kept[at] = False
-                ledger.write(_duplicate_rows(batch, at, rule, found))
+                ledger.write(duplicate_rows(batch, at, rule, found))
                 rejects.add(batch, "dedup", rule, at)
             characters = pc.utf8_length(batch.column("text")).to_numpy()
             short = np.flatnonzero(kept & (characters < settings["min_characters"]))
@@ -103,7 +104,10 @@ def _duplicates(root: str, step: str, folder: str, number: int) -> pa.Table:
     return read_table(files, number, DUPLICATES).sort_by("row")
 
 
-def _duplicate_rows(batch: pa.RecordBatch, at: np.ndarray, rule: str, found: pa.Table) -> pa.RecordBatch:
+def duplicate_rows(
+    batch: pa.RecordBatch, at: np.ndarray, rule: str, found: pa.Table | pa.RecordBatch
+) -> pa.RecordBatch:
+    """Ledger rows of the documents `at` of a batch, dropped in favour of the twins that `found` (DUPLICATES) names."""
     details = [json.dumps({"kept": key.hex()}) for key in found.column("kept").to_pylist()]
     return ledger_rows(
         batch,
@@ -185,32 +189,43 @@ def encoded_schema(dtype: pa.DataType) -> pa.Schema:
     return token_schema(dtype).append(pa.field("utf8_bytes", pa.int64()))
 
 
-def run_encode(unit: Unit) -> None:
-    """Encode the documents of one unit and hand their token rows to the slots of the shard order."""
+@lru_cache(maxsize=2)
+def open_encoder(path: str, end_of_text: str) -> Any:
+    """The encoder of a tokeniser file, opened once a process."""
     from ..tokenize.encoding import Encoder
+
+    return Encoder.open(path, end_of_text)
+
+
+def encode(
+    batch: pa.RecordBatch, encoder: Any, settings: dict[str, Any]
+) -> tuple[pa.RecordBatch, np.ndarray, np.ndarray]:
+    """(token rows, destination of each, tokens of each) of documents; `settings`: seed, validation, slots."""
     from ..tokenize.shards import shard_of, shard_values, validation_split
 
+    words = key_words(batch.column("key"))
+    held_out = validation_split(words, settings["seed"], settings["validation"])
+    slot = shard_of(shard_values(words, settings["seed"]), settings["slots"])
+    tokens = encoder.encode(batch.column("text"))
+    sizes = np.diff(text_buffers(batch.column("text"))[1])
+    place = [batch.column(name) for name in ("id", "key", "source", "record", "offset")]
+    rows = pa.RecordBatch.from_arrays([tokens, *place, pa.array(sizes)], schema=encoded_schema(encoder.dtype))
+    return rows, slot + np.where(held_out, settings["slots"], 0), np.diff(np.asarray(tokens.offsets))
+
+
+def run_encode(unit: Unit) -> None:
+    """Encode the documents of one unit and hand their token rows to the slots of the shard order."""
     settings = unit.settings
-    encoder = Encoder.open(f"{unit.root}/{unit.inputs['tokenizer']}", settings["end_of_text"])
-    schema = encoded_schema(encoder.dtype)
+    encoder = open_encoder(f"{unit.root}/{unit.inputs['tokenizer']}", settings["end_of_text"])
     counts: Counter[str] = Counter()
     with Commit(unit) as commit:
-        writer = ExchangeWriter(commit.file("work/encoded", ".arrow"), schema, budget=settings["budget"])
+        path = commit.file("work/encoded", ".arrow")
+        writer = ExchangeWriter(path, encoded_schema(encoder.dtype), budget=settings["budget"])
         for batch in parquet_batches(f"{unit.root}/{unit.inputs['documents']}", DOCUMENT):
-            words = key_words(batch.column("key"))
-            values = shard_values(words, settings["seed"])
-            held_out = validation_split(words, settings["seed"], settings["validation"])
-            tokens = encoder.encode(batch.column("text"))
-            lengths = np.diff(np.asarray(tokens.offsets))
-            sizes = np.diff(text_buffers(batch.column("text"))[1])
-            place = [batch.column(name) for name in ("id", "key", "source", "record", "offset")]
-            rows = pa.RecordBatch.from_arrays([tokens, *place, pa.array(sizes)], schema=schema)
-            destinations = shard_of(values, settings["slots"]) + np.where(held_out, settings["slots"], 0)
+            rows, destinations, lengths = encode(batch, encoder, settings)
             writer.add(rows, destinations)
-            for split, chosen in zip(SPLITS, (~held_out, held_out), strict=True):
-                counts[f"{split}_tokens"] += int(lengths[chosen].sum())
-                counts[f"{split}_rows"] += int(chosen.sum())
-                counts[f"{split}_bytes"] += int(sizes[chosen].sum())
+            for number, split in enumerate(SPLITS):
+                counts[f"{split}_tokens"] += int(lengths[destinations // settings["slots"] == number].sum())
             progress(batch.num_rows)
         commit.index("work/encoded", writer.close())
         commit.finish(dict(counts))
@@ -253,3 +268,17 @@ def shard_infos(entries: list[stepfiles.Entry], units: list[Unit]) -> dict[str, 
         info = ShardInfo(file=os.path.basename(name), bytes=facts["bytes"], sha256=facts["sha256"], **counts)
         result[unit.settings["split"]] += (info,)
     return result
+
+
+def write_manifest(directory: str | Path, encoder: Any, seed: int, recipe: str, splits: dict[str, tuple]) -> Path:
+    """tokens/manifest.json and the tokeniser beside it: from here on the shards count as a corpus."""
+    from ..tokenize.manifest import Manifest, Splits, TokenizerInfo
+
+    name = "tokenizer.json"
+    Path(directory, name).write_text(encoder.json, encoding="utf-8")
+    info = TokenizerInfo(
+        file=name, sha256=encoder.digest, vocabulary=encoder.vocabulary, end_of_text=encoder.end_of_text
+    )
+    columns, dtype = tuple(token_schema(encoder.dtype).names), str(encoder.dtype)
+    manifest = Manifest(columns=columns, dtype=dtype, tokenizer=info, seed=seed, recipe=recipe, splits=Splits(**splits))
+    return manifest.write(directory)

@@ -1,7 +1,7 @@
 """Phase 1, one fused pass over a unit of input: read, extract, language, quality, scrub.
 
-Scrubbing ends the pass, so nothing unscrubbed is ever written. What leaves: surviving text, signals, ledger rows, and for
-each survivor what the later phases need without its text: content hash, survivor rank, MinHash signature.
+Scrubbing ends the pass, so nothing unscrubbed is ever written. What leaves: surviving text, signals, ledger rows, and
+for each survivor what the later phases need without its text: content hash, survivor rank, MinHash signature.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from ..console import WorkError
 from ..document import DOCUMENT, KEY_BYTES, below, draws, key_words, text_buffers, words_to_keys
 from ..filters.rule import Drops, Stage, first_verdicts
 from .files import ArrowSink, ParquetSink
-from .ledger import Ledger, Rejects
+from .ledger import Ledger, Rejects, damaged_rows, verdict_rows
 from .readers import inputs
 from .readers.batches import BAD_RULES, READ
 from .units import Commit, Unit, progress
 
 VERSION = 1
+STAGES = ("extract", "language", "quality", "scrub")  # in their order; each is a key of the recipe
 
 
 def build_stages(settings: dict[str, Any]) -> list[Stage]:
@@ -163,14 +164,14 @@ def run(unit: Unit) -> None:
         folder = "rejected" if settings["rejected"] == "all" else "work/rejected"
         rejects = Rejects(commit.file(folder, ".parquet"), settings["rejected"], settings["seed"], scrub)
         for batch, damaged, part in _records(unit, counts, tables):
-            ledger.damaged(part["source"], damaged)
+            ledger.write(damaged_rows(part["source"], damaged))
             tables["damaged"].update(d.rule for d in damaged)
             _stop_early(tables["damaged"], settings["max_bad_records"], unit)
             passed = pass_stages(batch, stages, schema)
-            for stage, seen, edits in passed.edited:
-                ledger.verdicts(seen, stage.name, stage.version, edits)
+            for stage, seen, verdicts in (*passed.edited, *passed.dropped):
+                for rows in verdict_rows(seen, stage.name, stage.version, verdicts):
+                    ledger.write(rows)
             for stage, seen, verdicts in passed.dropped:
-                ledger.verdicts(seen, stage.name, stage.version, verdicts)
                 for verdict in verdicts:
                     rejects.add(seen, stage.name, verdict.rule, verdict.rows)
             signals.write(passed.signals)

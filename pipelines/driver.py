@@ -1,7 +1,7 @@
 """One run from recipe to report: the steps in order, each on an engine, then what makes the run whole.
 
-A run directory is whole when run.json says so; it names every file that counts. Running the same command again keeps what
-is committed and does the rest; on a whole run whose recipe and inputs are unchanged it does nothing.
+A run directory is whole when run.json says so; it names every file that counts. Running the same command again keeps
+what is committed and does the rest; on a whole run whose recipe and inputs are unchanged it does nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,8 @@ class _Road:
             self.step("exact", lambda: phases.plan_exact(recipe, self.root, self.done))
         if dedup.minhash is not None:
             for name in ("candidates", "components", "shingles", "verify"):
-                self.step(name, lambda plan=getattr(phases, f"plan_{name}"): plan(recipe, self.root, self.done))
+                plan = getattr(phases, f"plan_{name}")
+                self.step(name, partial(plan, recipe, self.root, self.done))
         self.step("corpus", lambda: phases.plan_corpus(recipe, self.root, self.done))
         if recipe.tokenizer is None:
             return

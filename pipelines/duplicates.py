@@ -5,7 +5,8 @@ Steps, each a list of units; text never moves, hashes do:
 - candidates, a unit a pass: (band, partition) blocks of band hashes; documents in one bucket are candidates;
 - components, one unit: provisional clusters, which only divide the work of the next two steps into partitions;
 - shingles, a unit an input unit: re-reads its candidate documents, sends their shingle sets to their partitions;
-- verify, a unit a partition: the true Jaccard of each candidate pair, and who stays: stars, so that everybody dropped is
+- verify, a unit a partition: the true Jaccard of each candidate pair, and who stays: stars, so that everybody dropped
+is
   within the threshold of the one that stays.
 
 A pass holds as many blocks as the memory budget allows, since the local runner keeps a whole shuffle in memory; which
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..document import key_words, words_to_keys
 from ..exchange import ExchangeWriter, read_table
@@ -69,36 +71,56 @@ def mappers(unit: Unit) -> list[int]:
 
 def map_exact(unit: Unit, number: int) -> Iterator[tuple[int, bytes]]:
     """Blocks of (content, rank, key, handle), one a partition of the content hashes."""
-    partitions, wanted = unit.settings["partitions"], unit.settings["blocks"]
+    wanted = set(unit.settings["blocks"])
     for handle, batch in known(unit, number):
-        rows = np.empty(len(handle), CONTENT)
-        rows["content"], rows["key"] = key_words(batch.column("content")), key_words(batch.column("key"))
-        rows["rank"], rows["handle"] = batch.column("rank").to_numpy(), handle
-        to = _partition(rows["content"][:, 0], partitions)
-        for block in wanted:
-            part = rows[to == block]
-            if len(part):
-                yield block, part.tobytes()
+        for block, data in content_blocks(content_entries(batch, handle), unit.settings["partitions"]):
+            if block in wanted:
+                yield block, data
         progress()
+
+
+def content_entries(batch: pa.RecordBatch, handle: np.ndarray) -> np.ndarray:
+    """CONTENT[n] of a batch of hashes (documents.hash_schema)."""
+    rows = np.empty(len(handle), CONTENT)
+    rows["content"], rows["key"] = key_words(batch.column("content")), key_words(batch.column("key"))
+    rows["rank"], rows["handle"] = batch.column("rank").to_numpy(), handle
+    return rows
+
+
+def content_blocks(rows: np.ndarray, partitions: int) -> Iterator[tuple[int, bytes]]:
+    """The entries by partition of their contents, those that have any."""
+    to = _partition(rows["content"][:, 0], partitions)
+    for block in np.unique(to).tolist():
+        yield block, rows[to == block].tobytes()
 
 
 def _partition(hashes: np.ndarray, partitions: int) -> np.ndarray:
     return (((hashes >> np.uint64(32)) * np.uint64(partitions)) >> np.uint64(32)).astype(np.int64)
 
 
-def reduce_exact(unit: Unit, block: int, values: list[bytes]) -> None:
-    """Of each group of equal contents all but one are dropped; the drops go to their units by exchange."""
-    from ..dedup.candidates import units_and_rows
+def exact_drops(values: list[bytes]) -> tuple[np.ndarray, pa.RecordBatch]:
+    """(handles, DUPLICATES rows with `row` still the handle): of each group of equal contents all but one."""
     from ..dedup.exact import group_duplicates
 
     rows = np.frombuffer(b"".join(values), CONTENT)
     drop, kept = group_duplicates(rows["content"], rows["rank"], rows["key"], rows["handle"])
-    numbers, places = units_and_rows(rows["handle"][drop])
-    ones = pa.array(np.ones(len(drop)))
-    batch = pa.RecordBatch.from_arrays(
-        [pa.array(places), words_to_keys(rows["key"][kept]), ones, ones], schema=DUPLICATES
-    )
-    _write_block(unit, "work/exact", block, DUPLICATES, [(batch, numbers)], {"exact_duplicates": len(drop)})
+    handles, ones = np.ascontiguousarray(rows["handle"][drop]), pa.array(np.ones(len(drop)))
+    columns = [pa.array(handles), words_to_keys(rows["key"][kept]), ones, ones]
+    return handles, pa.RecordBatch.from_arrays(columns, schema=DUPLICATES)
+
+
+def reduce_exact(unit: Unit, block: int, values: list[bytes]) -> None:
+    """The drops of one partition of the contents, to their units by exchange."""
+    parts = [_to_units(*exact_drops(values))]
+    _write_block(unit, "work/exact", block, DUPLICATES, parts, {"exact_duplicates": parts[0][0].num_rows})
+
+
+def _to_units(handles: np.ndarray, drops: pa.RecordBatch) -> tuple[pa.RecordBatch, np.ndarray]:
+    """DUPLICATES rows with `row` filled from the handles, and the unit that each belongs to."""
+    from ..dedup.candidates import units_and_rows
+
+    numbers, rows = units_and_rows(handles)
+    return drops.set_column(0, DUPLICATES.field(0), pa.array(rows)), numbers
 
 
 # -- candidates ------------------------------------------------------------------------------------------------------
@@ -109,20 +131,28 @@ PAIRS, MEMBERS = 0, 1  # destinations: (a, b, bands) of small buckets, (bucket, 
 
 def map_candidates(unit: Unit, number: int) -> Iterator[tuple[int, bytes]]:
     """Blocks of band hashes of the documents that exact deduplication left."""
-    from ..dedup.candidates import band_hashes, blocks
-
-    settings, partitions = _minhash(unit), unit.settings["partitions"]
-    wanted = [divmod(block, partitions) for block in unit.settings["blocks"]]
+    settings = unit.settings
+    wanted = [divmod(block, settings["partitions"]) for block in settings["blocks"]]
     dropped = _exact_rows(unit, number)
     for handle, batch in known(unit, number):
         kept = np.flatnonzero(~np.isin(handle & 0xFFFFFFFF, dropped))
-        batch, handle = batch.take(pa.array(kept)), handle[kept]
-        flat = np.asarray(batch.column("signature").flatten()).reshape(len(kept), settings.permutations)
-        bands = band_hashes(flat, settings)
-        rank, key = batch.column("rank").to_numpy(), key_words(batch.column("key"))
-        for (band, partition), data in blocks(bands, rank, key, handle, partitions, wanted):
-            yield band * partitions + partition, data
+        batch = batch.take(pa.array(kept))
+        blocks = band_blocks(batch, handle[kept], settings["minhash"], settings["partitions"], wanted)
+        for (band, partition), data in blocks:
+            yield band * settings["partitions"] + partition, data
         progress()
+
+
+def band_blocks(
+    batch: pa.RecordBatch, handle: np.ndarray, minhash: dict[str, Any], partitions: int, wanted: list[tuple[int, int]]
+) -> Iterator[tuple[tuple[int, int], bytes]]:
+    """((band, partition), entries) of a batch of hashes with signatures, for the `wanted` blocks."""
+    from ..dedup.candidates import band_hashes, blocks
+
+    settings = minhash_settings(minhash)
+    flat = np.asarray(batch.column("signature").flatten()).reshape(len(handle), settings.permutations)
+    rank, key = batch.column("rank").to_numpy(), key_words(batch.column("key"))
+    yield from blocks(band_hashes(flat, settings), rank, key, handle, partitions, wanted)
 
 
 def _exact_rows(unit: Unit, number: int) -> np.ndarray:
@@ -165,10 +195,11 @@ def _from_candidates(table: pa.Table, destination: int) -> np.ndarray:
     return rows
 
 
-def _minhash(unit: Unit) -> Any:
+def minhash_settings(value: dict[str, Any]) -> Any:
+    """MinHashSettings as they travel to workers."""
     from ..dedup.settings import MinHashSettings
 
-    return MinHashSettings.model_validate_json(json.dumps(unit.settings["minhash"]))
+    return MinHashSettings.model_validate_json(json.dumps(value))
 
 
 # -- files of a shuffle ----------------------------------------------------------------------------------------------
@@ -282,8 +313,6 @@ SETS = pa.schema(
 def run_shingles(unit: Unit) -> None:
     """Re-read the candidate documents of one unit and send their sorted shingle sets to their partitions."""
     from ..dedup.candidates import handles
-    from ..dedup.shingles import shingle_sets
-    from ..dedup.survivors import survivor_rank
 
     root, ngram = unit.root, unit.settings["ngram"]
     files = stepfiles.exchange_files(root, stepfiles.load(root, unit.inputs["components"]), "work/requests")
@@ -296,21 +325,22 @@ def run_shingles(unit: Unit) -> None:
             low, high = np.searchsorted(rows, [start, start + batch.num_rows])
             if low < high:
                 part = batch.take(pa.array(rows[low:high] - start))
-                values, offsets = shingle_sets(part.column("text"), ngram)
-                sets = pa.LargeListArray.from_arrays(
-                    pa.array(offsets), pa.array(values), type=SETS.field("shingles").type
-                )
-                columns = [
-                    pa.array(handles(unit.number, rows[low:high])),
-                    part.column("key"),
-                    pa.array(survivor_rank(part.column("text"))),
-                    sets,
-                ]
-                writer.add(pa.RecordBatch.from_arrays(columns, schema=SETS), partition[low:high])
+                writer.add(shingle_rows(part, handles(unit.number, rows[low:high]), ngram), partition[low:high])
             start += batch.num_rows
             progress()
         commit.index("work/shingles", writer.close())
         commit.finish({"documents": len(rows)})
+
+
+def shingle_rows(batch: pa.RecordBatch, handle: np.ndarray, ngram: int) -> pa.RecordBatch:
+    """SETS rows of a batch of documents."""
+    from ..dedup.shingles import shingle_sets
+    from ..dedup.survivors import survivor_rank
+
+    values, offsets = shingle_sets(batch.column("text"), ngram)
+    sets = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values), type=SETS.field("shingles").type)
+    columns = [pa.array(handle), batch.column("key"), pa.array(survivor_rank(batch.column("text"))), sets]
+    return pa.RecordBatch.from_arrays(columns, schema=SETS)
 
 
 # -- verification ----------------------------------------------------------------------------------------------------
@@ -327,61 +357,64 @@ PAIR_ROWS = pa.schema(
 CLUSTER_ROWS = pa.schema([("kept", pa.binary(16)), ("dropped", pa.binary(16)), ("jaccard", pa.float64())])
 
 
-def run_verify(unit: Unit) -> None:
-    """Measure the candidate pairs of one partition, decide who stays, tell the units of those who do not."""
-    from ..dedup.candidates import units_and_rows
+def measure(
+    sets: pa.Table, pairs: np.ndarray, big: np.ndarray, threshold: float
+) -> tuple[Any, np.ndarray, pa.RecordBatch]:
+    """(dedup.verify.Verified, handles, DUPLICATES rows with `row` still the handle) of whole clusters of candidates."""
     from ..dedup.survivors import stars
     from ..dedup.verify import verify
 
-    root, partition, threshold = unit.root, unit.settings["partition"], unit.settings["threshold"]
+    nodes, rank = sets.column("handle").to_numpy(), sets.column("rank").to_numpy()
+    keys, shingles = (sets.column(name).combine_chunks() for name in ("key", "shingles"))
+    key = key_words(keys)
+    found = verify(nodes, rank, key, np.asarray(shingles.offsets), np.asarray(shingles.values), pairs, big, threshold)
+    dropped, kept, jaccard = stars(nodes, rank, key, found.pairs, found.pairs["jaccard"], threshold)
+    limit = pa.array(np.full(len(dropped), threshold))
+    columns = [pa.array(dropped), _keys_of(sets, kept), pa.array(np.ascontiguousarray(jaccard)), limit]
+    return found, dropped, pa.RecordBatch.from_arrays(columns, schema=DUPLICATES)
+
+
+def _keys_of(sets: pa.Table, handles: np.ndarray) -> pa.Array:
+    nodes = sets.column("handle").to_numpy()
+    order = np.argsort(nodes)
+    at = order[np.searchsorted(nodes, handles, sorter=order)]
+    return sets.column("key").combine_chunks().take(pa.array(at))
+
+
+def run_verify(unit: Unit) -> None:
+    """Measure the candidate pairs of one partition, decide who stays, tell the units of those who do not."""
+    root, partition = unit.root, unit.settings["partition"]
     tasks = list(stepfiles.exchange_files(root, stepfiles.load(root, unit.inputs["components"]), "work/tasks"))
     pairs = _from_candidates(read_table(tasks, 2 * partition + PAIRS, CANDIDATES), PAIRS)
     big = _from_candidates(read_table(tasks, 2 * partition + MEMBERS, CANDIDATES), MEMBERS)
-    sets = read_table(
-        stepfiles.exchange_files(root, stepfiles.load(root, unit.inputs["shingles"]), "work/shingles"), partition, SETS
-    )
-    nodes, rank = sets.column("handle").to_numpy(), sets.column("rank").to_numpy()
-    keys = sets.column("key").combine_chunks()
-    key = key_words(keys)
-    shingles = sets.column("shingles").combine_chunks()
-    found = verify(nodes, rank, key, np.asarray(shingles.offsets), np.asarray(shingles.values), pairs, big, threshold)
-    dropped, kept, jaccard = stars(nodes, rank, key, found.pairs, found.pairs["jaccard"], threshold)
-    order = np.argsort(nodes)
-
-    def key_of(handles: np.ndarray) -> pa.Array:
-        return keys.take(pa.array(order[np.searchsorted(nodes, handles, sorter=order)]))
-
+    shingles = stepfiles.exchange_files(root, stepfiles.load(root, unit.inputs["shingles"]), "work/shingles")
+    sets = read_table(shingles, partition, SETS)
+    found, dropped, drops = measure(sets, pairs, big, unit.settings["threshold"])
     with Commit(unit) as commit:
-        sink = ParquetSink(commit.file("dedup/pairs", ".parquet"), PAIR_ROWS)
-        columns = [key_of(found.pairs["a"]), key_of(found.pairs["b"])]
+        columns = [_keys_of(sets, np.ascontiguousarray(found.pairs[name])) for name in ("a", "b")]
         columns += [pa.array(np.ascontiguousarray(found.pairs[name])) for name in ("bands", "jaccard")]
-        exact = pa.repeat(pa.scalar(True), len(found.pairs))
-        sink.write(pa.RecordBatch.from_arrays([*columns, exact], schema=PAIR_ROWS))
-        sink.close()
-        sink = ParquetSink(commit.file("dedup/clusters", ".parquet"), CLUSTER_ROWS)
-        rows = pa.RecordBatch.from_arrays([key_of(kept), key_of(dropped), pa.array(jaccard)], schema=CLUSTER_ROWS)
-        sink.write(_by_key(rows))
-        sink.close()
+        rows = pa.RecordBatch.from_arrays([*columns, pa.repeat(pa.scalar(True), len(found.pairs))], schema=PAIR_ROWS)
+        _write_sorted(commit.file("dedup/pairs", ".parquet"), rows)
+        columns = [drops.column("kept"), _keys_of(sets, dropped), drops.column("jaccard")]
+        rows = pa.RecordBatch.from_arrays(columns, schema=CLUSTER_ROWS)
+        _write_sorted(commit.file("dedup/clusters", ".parquet"), rows)
         writer = ExchangeWriter(commit.file("work/near", ".arrow"), DUPLICATES)
-        numbers, places = units_and_rows(dropped)
-        limit = pa.array(np.full(len(dropped), threshold))
-        writer.add(
-            pa.RecordBatch.from_arrays([pa.array(places), key_of(kept), pa.array(jaccard), limit], schema=DUPLICATES),
-            numbers,
-        )
+        writer.add(*_to_units(dropped, drops))
         commit.index("work/near", writer.close())
-        sizes = np.unique(kept, return_counts=True)[1]
+        sizes = pc.value_counts(drops.column("kept")).field("counts").to_numpy()
         commit.finish(
             {
                 "measured": len(found.pairs),
                 "near_duplicates": len(dropped),
                 "clusters": len(sizes),
-                "largest_cluster": int(sizes.max()) + 1 if len(sizes) else 0,
+                "largest_cluster": int(sizes.max(initial=0)) + (len(sizes) > 0),
                 "unmeasured": int(found.unmeasured),
             }
         )
 
 
-def _by_key(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Rows of two keys in order of the keys."""
-    return rows.sort_by([(name, "ascending") for name in rows.schema.names[:2]])
+def _write_sorted(path: str, rows: pa.RecordBatch) -> None:
+    """Rows of two keys, in order of the keys: no trace of where the documents came from."""
+    sink = ParquetSink(path, rows.schema)
+    sink.write(rows.sort_by([(name, "ascending") for name in rows.schema.names[:2]]))
+    sink.close()

@@ -56,10 +56,8 @@ def files_present(root: str | Path, files: dict[str, dict[str, Any]]) -> bool:
 
 def encoder(recipe: Recipe, root: str, done: dict[str, Done]) -> Any:
     """The run's tokeniser."""
-    from ..tokenize.encoding import Encoder
-
     (entry,) = done["tokenizer"].entries
-    return Encoder.open(f"{root}/{entry.manifest.only('work/tokenizer')}", phases.end_of_text(recipe))
+    return corpus.open_encoder(f"{root}/{entry.manifest.only('work/tokenizer')}", phases.end_of_text(recipe))
 
 
 def finish(
@@ -152,26 +150,11 @@ def _rejected_sample(root: str, seed: int, done: dict[str, Done]) -> dict[str, d
 
 
 def _token_manifest(recipe: Recipe, root: str, done: dict[str, Done], units: dict[str, list[Unit]]) -> dict[str, Any]:
-    """tokens/manifest.json and the tokeniser beside it: from here on the shards count as a corpus."""
-    from ..document import token_schema
-    from ..tokenize.manifest import Manifest, Splits, TokenizerInfo
-
     tokens = Path(root, "tokens")
     tokens.mkdir(exist_ok=True)
-    model = encoder(recipe, root, done)
-    write_text(tokens / "tokenizer.json", model.json)
-    info = TokenizerInfo(
-        file="tokenizer.json", sha256=model.digest, vocabulary=model.vocabulary, end_of_text=model.end_of_text
-    )
-    manifest = Manifest(
-        columns=tuple(token_schema(model.dtype).names),
-        dtype=str(model.dtype),
-        tokenizer=info,
-        seed=recipe.seed,
-        recipe=digest_of(recipe.model_dump(mode="json", exclude={"input", "output", "keep_work"})),
-        splits=Splits(**corpus.shard_infos(done["shards"].entries, units["shards"])),
-    )
-    manifest.write(tokens)
+    digest = digest_of(recipe.model_dump(mode="json", exclude={"input", "output", "keep_work"}))
+    splits = corpus.shard_infos(done["shards"].entries, units["shards"])
+    corpus.write_manifest(tokens, encoder(recipe, root, done), recipe.seed, digest, splits)
     return _facts(root, ["tokens/tokenizer.json", "tokens/manifest.json"])
 
 

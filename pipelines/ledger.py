@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import heapq
-import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -29,82 +28,78 @@ REJECTED = pa.schema(
 )
 SAMPLE_PER_RULE, SAMPLE_CHARACTERS = 20, 20_000
 
-# Machine-made ids hold no personal data, but their digits can look like a telephone number
-_MACHINE_ID = re.compile(
-    r"<?(?:urn:uuid:)?[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}>?\Z|[0-9a-f]{16,64}\Z"
-)
+Scrub = Callable[[pa.Array], pa.Array]
+
+
+def damaged_rows(source: str, records: Sequence[Damaged]) -> pa.RecordBatch:
+    """Terminal rows of records that are no documents."""
+    n = len(records)
+    columns = [
+        pa.array([d.id for d in records], pa.string()),
+        pa.array([d.key for d in records], pa.binary(KEY_BYTES)),
+        pa.array([source] * n, pa.string()),
+        pa.array([d.record for d in records], pa.int64()),
+        pa.array(["read"] * n, pa.string()),
+        pa.array([d.rule for d in records], pa.string()),
+        pa.array([DROP] * n, pa.string()),
+        pa.array([d.value for d in records], pa.float64()),
+        pa.array([d.threshold for d in records], pa.float64()),
+        pa.array([d.detail for d in records], pa.string()),
+        pa.array(["1"] * n, pa.string()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=LEDGER)
+
+
+def verdict_rows(
+    batch: pa.RecordBatch, stage: str, version: str, verdicts: Sequence[Drops | Edits]
+) -> Iterator[pa.RecordBatch]:
+    """Rows of what one stage dropped or changed in a batch."""
+    for verdict in verdicts:
+        yield ledger_rows(
+            batch,
+            verdict.rows,
+            stage=stage,
+            rule=verdict.rule,
+            action=DROP if isinstance(verdict, Drops) else EDIT,
+            value=verdict.values,
+            threshold=verdict.threshold,
+            detail=None if verdict.detail is None else pa.array(list(verdict.detail), pa.string()),
+            version=version,
+        )
+
+
+def scrubbed_ids(rows: pa.RecordBatch, scrub: Scrub | None) -> pa.RecordBatch:
+    """Ledger rows with scrubbed ids: a record may be dropped before the scrubber sees it."""
+    ids = rows.column(0)
+    if scrub is None or ids.null_count == len(ids):
+        return rows
+    texts = scrub(pc.fill_null(ids, "").cast(pa.large_string())).cast(pa.string())
+    return rows.set_column(0, LEDGER.field(0), pc.if_else(ids.is_valid(), texts, ids))
 
 
 class Ledger:
-    """Writes ledger rows; ids of records that never reached the scrubber are scrubbed here."""
+    """Writes ledger rows and counts them."""
 
-    def __init__(self, path: str, scrub_texts: Callable[[pa.Array], pa.Array] | None):
-        self.sink = ParquetSink(path, LEDGER)
-        self.scrub_texts = scrub_texts
+    def __init__(self, path: str, scrub: Scrub | None):
+        self.sink, self.scrub = ParquetSink(path, LEDGER), scrub
         self.counts: Counter[str] = Counter()  # "stage/rule/action" -> rows
 
-    def damaged(self, source: str, records: Sequence[Damaged]) -> None:
-        """Terminal rows of records that are no documents."""
-        n = len(records)
-        if not n:
-            return
-        columns = [
-            self._ids(pa.array([d.id for d in records], pa.string())),
-            pa.array([d.key for d in records], pa.binary(KEY_BYTES)),
-            pa.array([source] * n, pa.string()),
-            pa.array([d.record for d in records], pa.int64()),
-            pa.array(["read"] * n, pa.string()),
-            pa.array([d.rule for d in records], pa.string()),
-            pa.array([DROP] * n, pa.string()),
-            pa.array([d.value for d in records], pa.float64()),
-            pa.array([d.threshold for d in records], pa.float64()),
-            pa.array([d.detail for d in records], pa.string()),
-            pa.array(["1"] * n, pa.string()),
-        ]
-        self.counts.update(f"read/{d.rule}/{DROP}" for d in records)
-        self.sink.write(pa.RecordBatch.from_arrays(columns, schema=LEDGER))
-
-    def verdicts(self, batch: pa.RecordBatch, stage: str, version: str, verdicts: Sequence[Drops | Edits]) -> None:
-        """Rows of what one stage dropped or edited in a batch."""
-        for verdict in verdicts:
-            action = DROP if isinstance(verdict, Drops) else EDIT
-            detail = None if verdict.detail is None else pa.array(list(verdict.detail), pa.string())
-            rows = ledger_rows(
-                batch,
-                verdict.rows,
-                stage=stage,
-                rule=verdict.rule,
-                action=action,
-                value=verdict.values,
-                threshold=verdict.threshold,
-                detail=detail,
-                version=version,
-            )
-            self.write(rows.set_column(0, LEDGER.field(0), self._ids(rows.column(0))))
-
     def write(self, rows: pa.RecordBatch) -> None:
-        """Rows as they are."""
+        """Rows of any action."""
         if rows.num_rows:
             names = zip(*(rows.column(c).to_pylist() for c in ("stage", "rule", "action")), strict=True)
             self.counts.update("/".join(name) for name in names)
-            self.sink.write(rows)
-
-    def _ids(self, ids: pa.Array) -> pa.Array:
-        if self.scrub_texts is None or ids.null_count == len(ids):
-            return ids
-        machine = pa.array([i is None or bool(_MACHINE_ID.match(i)) for i in ids.to_pylist()], pa.bool_())
-        scrubbed = self.scrub_texts(pc.fill_null(ids, "").cast(pa.large_string())).cast(pa.string())
-        return pc.if_else(machine, ids, scrubbed)
+            self.sink.write(scrubbed_ids(rows, self.scrub))
 
     def close(self) -> None:
         self.sink.close()
 
 
 class Rejects:
-    """Texts of dropped documents, scrubbed: all of them, or the SAMPLE_PER_RULE with the smallest draws of each rule."""
+    """Texts of dropped documents, scrubbed: all, or the SAMPLE_PER_RULE with the smallest draws of each rule."""
 
-    def __init__(self, path: str, mode: str, seed: int, scrub_texts: Callable[[pa.Array], pa.Array] | None):
-        self.sink, self.mode, self.seed, self.scrub_texts = ParquetSink(path, REJECTED), mode, seed, scrub_texts
+    def __init__(self, path: str, mode: str, seed: int, scrub: Scrub | None):
+        self.sink, self.mode, self.seed, self.scrub = ParquetSink(path, REJECTED), mode, seed, scrub
         self.heaps: dict[str, list] = {}
 
     def add(self, batch: pa.RecordBatch, stage: str, rule: str, rows: np.ndarray) -> None:
@@ -133,10 +128,10 @@ class Rejects:
                 (heapq.heappush if len(heap) < SAMPLE_PER_RULE else heapq.heapreplace)(heap, (-draw, place, row))
 
     def _write(self, part: pa.RecordBatch) -> None:
-        if self.scrub_texts is not None:
+        if self.scrub is not None:
             for name in ("id", "text"):
                 at = REJECTED.get_field_index(name)
-                scrubbed = self.scrub_texts(pc.fill_null(part.column(at), "").cast(pa.large_string()))
+                scrubbed = self.scrub(pc.fill_null(part.column(at), "").cast(pa.large_string()))
                 part = part.set_column(at, REJECTED.field(at), scrubbed.cast(REJECTED.field(at).type))
         self.sink.write(part)
 

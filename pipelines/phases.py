@@ -3,8 +3,8 @@
 documents -> exact -> candidates -> components -> shingles -> verify -> corpus -> tokenizer -> encode -> shards
 
 A step is a list of units; the units of a step may run anywhere and in any order, the next step begins when all are
-committed. `plan_*` makes the units of a step from the recipe and from the steps before it; the digest of a unit covers the
-step's version, the settings that it reads and the digests of its inputs, and nothing else.
+committed. `plan_*` makes the units of a step from the recipe and from the steps before it; the digest of a unit
+covers the step's version, the settings that it reads and the digests of its inputs, and nothing else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from ..console import RequestError
 from . import corpus, documents, duplicates
-from .recipe import Recipe, TokenizerFile
+from .recipe import Recipe, TokenizerFile, to_json
 from .stepfiles import Entry, total
 from .units import Unit, digest_of, file_digest
 
@@ -68,16 +68,12 @@ def _unit(step: str, version: int, root: str, name: str, settings: dict, reads: 
     return Unit(step, name, root, digest_of(step, version, name, settings, reads), settings=settings, **more)
 
 
-def _json(model: Any) -> Any:
-    return None if model is None else model.model_dump(mode="json")
-
-
 def plan_documents(
     recipe: Recipe, root: str, sources: list[dict], limit: int | None, sample: float | None
 ) -> list[Unit]:
     """A unit a unit of input (see readers.inputs.units)."""
     settings = {
-        **{name: _json(getattr(recipe, name)) for name in ("extract", "language", "quality", "scrub")},
+        **{name: to_json(getattr(recipe, name)) for name in documents.STAGES},
         "minhash": _signature_settings(recipe),
         "seed": recipe.seed,
         "sample": sample,
@@ -98,7 +94,7 @@ def _signature_settings(recipe: Recipe) -> dict | None:
     """Of the MinHash settings, those that the signatures depend on (the others at their defaults)."""
     if recipe.dedup.minhash is None:
         return None
-    return _json(recipe.dedup.minhash) | {"threshold": 0.8}
+    return to_json(recipe.dedup.minhash) | {"threshold": 0.8}
 
 
 def plan_exact(recipe: Recipe, root: str, done: dict[str, Done]) -> list[Unit]:
@@ -188,7 +184,7 @@ def plan_corpus(recipe: Recipe, root: str, done: dict[str, Done]) -> list[Unit]:
         "min_characters": recipe.corpus.min_characters,
         "rejected": recipe.rejected,
         "seed": recipe.seed,
-        "scrub": _json(recipe.scrub),
+        "scrub": to_json(recipe.scrub),
     }
     drops = {name: done[name] for name in ("exact", "verify") if name in done}
     units = []
@@ -209,7 +205,7 @@ def plan_tokenizer(recipe: Recipe, root: str, done: dict[str, Done]) -> list[Uni
         except OSError as error:
             raise RequestError(f"tokenizer.path: {recipe.tokenizer.path}: {error.strerror}") from None
         return [_unit("tokenizer", corpus.VERSION, root, "tokenizer", {"path": recipe.tokenizer.path}, reads)]
-    settings = {"model": _json(recipe.tokenizer), "sample_bytes": recipe.tokenizer.sample_bytes, "seed": recipe.seed}
+    settings = {"model": to_json(recipe.tokenizer), "sample_bytes": recipe.tokenizer.sample_bytes, "seed": recipe.seed}
     inputs = {"corpus": done["corpus"].file}
     return [_unit("tokenizer", corpus.VERSION, root, "tokenizer", settings, done["corpus"].digest, inputs=inputs)]
 

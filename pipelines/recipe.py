@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,7 +22,7 @@ class InputSettings(Settings):
     """What is read."""
 
     paths: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        description="Files, folders and patterns, relative to the current directory: JSONL, Parquet, WARC, WET, plain text"
+        description="Files, folders and patterns, relative to the current directory (JSONL, Parquet, WARC, WET, text)"
     )
     root: str | None = Field(None, description="Folder that sources are named relative to; by default the common one")
     text_field: str = Field("text", description="Field or column that holds the text")
@@ -97,6 +97,11 @@ class Recipe(Settings):
         if Path(self.output).resolve() == Path("/"):
             raise ValueError("output: the root of the file system is no run directory")
         return self
+
+
+def to_json(model: Settings | None) -> dict[str, Any] | None:
+    """Settings as they travel to workers."""
+    return None if model is None else model.model_dump(mode="json")
 
 
 def recipe_path(name: str) -> Path:

@@ -1,12 +1,13 @@
 """Units of work: what is committed stays, what is not is done again, and nothing half-written ever looks whole.
 
-A unit is committed when its manifest exists: one small JSON object naming its files with their sizes and sha256. Files are
-written aside and renamed, and their names carry the unit's digest, so a half-done redo under other settings never touches
-what an older manifest names. A digest covers the phase's version, the settings that the phase reads and the digests of its
-inputs; a run keeps the units whose digest is unchanged and does the rest. Readers follow manifests and never list folders.
+A unit is committed when its manifest exists: one small JSON object naming its files with their sizes and sha256.
+Files are written aside and renamed, and their names carry the unit's digest, so a half-done redo under other settings
+never touches what an older manifest names. A digest covers the phase's version, the settings that the phase reads and
+the digests of its inputs; a run keeps the units whose digest is unchanged and does the rest. Readers follow manifests
+and never list folders.
 
-Any process may die at any line. `fail_point` lets a test choose the line: GRISTMILL_FAIL_AT="step:point:count" kills the
-process there.
+Any process may die at any line. `fail_point` lets a test choose the line: GRISTMILL_FAIL_AT="step:point:count" kills
+the process there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Arrow record batches between Beam workers: as one IPC stream, not pickled.
 
-Pickling a slice of 100 rows writes the whole parent buffer (ten times the bytes, measured); IPC writes the rows. Beam asks
-for the coder only where the element type is declared, so every transform that yields batches says so.
+Pickling a slice of 100 rows writes the whole parent buffer (ten times the bytes, measured); IPC writes the rows. Beam
+asks for the coder only where the element type is declared, so every transform that yields batches says so.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How units meet an engine: Impulse, the plan, a key that is a hash of the unit's name, GroupByKey, the work.
 
-No step draws a random number before a shuffle, and beam.Reshuffle, which does, is not used: an engine that retries half of
-such a stage loses and duplicates elements. Transforms used are Impulse, FlatMap and GroupByKey. The local runner is named
-explicitly: Beam's DirectRunner is another engine on machines where Prism lies in a cache.
+No step draws a random number before a shuffle, and beam.Reshuffle, which does, is not used: an engine that retries
+half of such a stage loses and duplicates elements. Transforms used are Impulse, FlatMap and GroupByKey. The local
+runner is named explicitly: Beam's DirectRunner is another engine on machines where Prism lies in a cache.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""An HTTP response as archived: its status, its media type, its body decoded, tolerant of headers that do not tell the truth.
+"""An HTTP response as archived: its status, its media type, its body decoded, tolerant of headers that do not tell
+the truth.
 
-Archives hold bodies whose headers say "chunked" or "gzip" though the crawler stored them decoded; the body is taken as it
-is when it does not decode. A body that unpacks past the limit is refused (RFC 9112 for the message format).
+Archives hold bodies whose headers say "chunked" or "gzip" though the crawler stored them decoded; the body is taken
+as it is when it does not decode. A body that unpacks past the limit is refused (RFC 9112 for the message format).
 """
 
 from __future__ import annotations

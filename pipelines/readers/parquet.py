@@ -1,6 +1,7 @@
 """Parquet: a row a document, a range of row groups a unit. Columns beside text and id go to the metadata.
 
-Values are hashed as parsed, so JSONL written to Parquet keeps its keys (nulls are absent fields, see document.canonical).
+Values are hashed as parsed, so JSONL written to Parquet keeps its keys (nulls are absent fields, see
+document.canonical).
 """
 
 from __future__ import annotations

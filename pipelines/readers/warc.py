@@ -38,7 +38,8 @@ def read(unit: dict[str, Any]) -> Iterator[Part]:
 
 
 def _records(path: str, limit: int) -> Iterator[tuple[int, int, Any, Any]]:
-    """(number, offset, FastWARC record, its block or None), or (number, offset, None, ledger rule) for a stretch of damage.
+    """(number, offset, FastWARC record, its block or None), or (number, offset, None, ledger rule) for a stretch of
+    damage.
 
     The block is None for records that are no documents, and for those longer than `limit`.
     """
@@ -181,7 +182,7 @@ def _content(http: bool, headers: Any, data: bytes, limit: int) -> tuple[int | N
 
 
 def _text(body: bytes, charset: str | None, media: str) -> str:
-    """Decoded text: the declared charset where it fits, else what the bytes look like; never an error, never a surrogate."""
+    """Decoded text: the declared charset where it fits, else what the bytes look like; never an error or a surrogate."""
     from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
     for name in (charset, "utf-8"):
