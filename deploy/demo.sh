@@ -1,0 +1,24 @@
+#!/bin/sh
+# The whole road once: raw text to a prompted model. Usage: demo.sh FOLDER [INPUT]
+# FOLDER receives everything; INPUT is a folder of your own text, by default text is gathered from this machine.
+set -eu
+folder=$1
+input=${2:-}
+workers=${WORKERS:-2}
+
+show() { printf '\n\033[1m$ %s\033[0m\n' "$*" >&2; "$@"; }
+
+if [ -z "$input" ]; then
+    input=$folder/text
+    [ -d "$input" ] || show gristmill gather "$input"
+fi
+run=$folder/run
+train=$folder/train
+show gristmill run demo --set "input.paths=[$input]" --set "output=$run" --workers "$workers"
+show gristmill tokens stats "$run/tokens"
+show gristmill train demo --set "data.tokens=$run/tokens" --set "output=$train"
+show gristmill evaluate "$train"
+show gristmill trace "$train" --step 1
+printf '\nBefore training and after: %s/samples\n' "$train" >&2
+show gristmill generate "$train" --prompt "This function returns" --tokens 60
+printf '\nThe run directory: %s\nThe report:        %s/report.html\nThe model:         %s\n' "$run" "$run" "$train" >&2
