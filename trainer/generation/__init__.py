@@ -1,1 +1,1 @@
-"""Decoding a model: samplers, text from prompts, chat."""
+"""Text from a model: how a token is drawn, how text grows out of tokens, and a conversation made of it."""

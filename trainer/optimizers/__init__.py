@@ -1,0 +1,1 @@
+"""What moves the weights, and how far: optimisers and the schedule of the learning rate."""
