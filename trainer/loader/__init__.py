@@ -1,1 +1,1 @@
-"""Token shards to batches: which sequence is which, exactly resumable."""
+"""Shards to batches: which tokens a training step sees is a function of (manifest, seed, sequence number) alone."""
