@@ -51,9 +51,7 @@ def run(main: Callable[[], None]) -> int:
             raise
         known = as_known(error)
         if known is None:
-            print(
-                f"gristmill: {type(error).__name__}: {error} (a defect of ours: --debug shows where)", file=sys.stderr
-            )
+            print(f"gristmill: {place_of(error)}", file=sys.stderr)
             return 1
         for line in str(known).splitlines():
             print(f"gristmill: {line}", file=sys.stderr)
@@ -71,6 +69,15 @@ def as_known(error: BaseException) -> GristmillError | None:
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS):
         return WorkError(f"no permission: {error.filename or error}")
     return None
+
+
+def place_of(error: BaseException) -> str:
+    """The kind and place of an error of ours. Not its text, which could quote a document."""
+    trace, place = error.__traceback__, "?"
+    while trace:
+        place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(error).__name__} at {place} (a defect of ours: --debug shows more)"
 
 
 def quiet_libraries(debug: bool) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+
 Index = dict[str, list[list[int]]]  # destination (as text, for JSON) -> [[offset, length], ...] in order of writing
 
 
@@ -31,7 +33,7 @@ class ExchangeWriter:
         self.pending: dict[int, list[pa.RecordBatch]] = {}
         self.index: Index = {}
         self.file = pa.OSFile(str(path), "wb")
-        self.writer = pa.ipc.new_stream(self.file, schema)
+        self.file.write(schema.serialize())
 
     def add(self, batch: pa.RecordBatch, destinations: np.ndarray) -> None:
         """`destinations` int[n]: where each row of `batch` goes."""
@@ -52,16 +54,16 @@ class ExchangeWriter:
         for destination in sorted(self.pending):
             table = pa.Table.from_batches(self.pending[destination], self.schema).combine_chunks()
             for batch in table.to_batches():
-                start = self.file.tell()
-                self.writer.write_batch(batch)
-                self.index.setdefault(str(destination), []).append([start, self.file.tell() - start])
+                message = batch.serialize()
+                self.index.setdefault(str(destination), []).append([self.file.tell(), message.size])
+                self.file.write(message)
         self.pending.clear()
         self.held = 0
 
     def close(self) -> Index:
         """Write what is left; the index of the file."""
         self._flush()
-        self.writer.close()
+        self.file.write(END_OF_STREAM)
         self.file.close()
         return self.index
 

@@ -27,7 +27,6 @@ import pyarrow.compute as pc
 from ..document import DOCUMENT, DROP, KEEP, key_words, ledger_rows, text_buffers, token_schema
 from ..exchange import ExchangeWriter, read_table
 from . import stepfiles
-from .documents import build_stages, scrubber
 from .files import ParquetSink, arrow_batches, parquet_batches
 from .ledger import Ledger, Rejects
 from .units import Commit, Unit, progress
@@ -54,11 +53,10 @@ def run_corpus(unit: Unit) -> None:
     ]
     counts: Counter[str] = Counter()
     with Commit(unit) as commit:
-        scrub = scrubber(build_stages({"scrub": settings["scrub"]}))
         documents = ParquetSink(commit.file("documents", ".parquet"), DOCUMENT)
         ledger = Ledger(commit.file("ledger", ".corpus.parquet"), None)
         folder = "rejected" if settings["rejected"] == "all" else "work/rejected"
-        rejects = Rejects(commit.file(folder, ".corpus.parquet"), settings["rejected"], settings["seed"], scrub)
+        rejects = Rejects(commit.file(folder, ".corpus.parquet"), settings["rejected"], settings["seed"], None)
         start = 0
         for batch in arrow_batches(f"{root}/{unit.inputs['text']}"):
             kept = np.ones(batch.num_rows, bool)

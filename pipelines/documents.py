@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,12 @@ def _model(kind: type, value: dict[str, Any]) -> Any:
 
 def scrubber(stages: list[Stage]) -> Callable[[pa.Array], pa.Array] | None:
     """Texts to scrubbed texts, when the recipe scrubs."""
-    return next((stage.scrub_texts for stage in stages if stage.name == "scrub"), None)
+    for stage in stages:
+        if stage.name == "scrub":
+            from ..filters.pii.scrub import scrub_texts
+
+            return partial(scrub_texts, settings=stage.settings)
+    return None
 
 
 def empty_batch() -> pa.RecordBatch:

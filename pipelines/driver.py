@@ -24,7 +24,7 @@ from .readers import inputs
 from .readers.batches import BAD_RULES
 from .recipe import Recipe, TokenizerFile
 from .stepfiles import save, total, totals
-from .supervisor import supervise
+from .supervisor import Pool
 from .units import Lock, Unit, committed, digest_of, on_progress, prepare
 
 PACKAGES = [
@@ -87,8 +87,9 @@ def run(
             "files": {},
         }
         finish.write_run(root, facts)
-        road = _Road(recipe, root, runner, workers, options)
-        road.go(sources, limit, sample)
+        with Pool(workers) as pool:
+            road = _Road(recipe, root, pool if runner == "local" and workers > 1 else None, runner, options)
+            road.go(sources, limit, sample)
         facts |= finish.finish(recipe, root, road.done, road.units, road.seconds)
         finish.write_run(root, facts)
         if not recipe.keep_work:
@@ -116,9 +117,9 @@ def _check(recipe: Recipe, runner: str) -> None:
             " use local, or spark, flink or portable with a file system that all workers mount"
         )
     if recipe.language is not None:
-        from ..filters.language import find_model
+        from ..filters.language import Language
 
-        find_model(recipe.language)
+        Language(recipe.language)  # says so when its model is missing
     if isinstance(recipe.tokenizer, TokenizerFile):
         from ..tokenize.encoding import Encoder
 
@@ -139,8 +140,8 @@ def _directory(recipe: Recipe) -> str:
 class _Road:
     """The steps of one run in order."""
 
-    def __init__(self, recipe: Recipe, root: str, runner: str, workers: int, options: Sequence[str]):
-        self.recipe, self.root, self.runner, self.workers, self.options = recipe, root, runner, workers, options
+    def __init__(self, recipe: Recipe, root: str, pool: Pool | None, runner: str, options: Sequence[str]):
+        self.recipe, self.root, self.pool, self.runner, self.options = recipe, root, pool, runner, options
         self.done: dict[str, Done] = {}
         self.units: dict[str, list[Unit]] = {}
         self.seconds: dict[str, float] = {}
@@ -187,8 +188,8 @@ class _Road:
             documents += more
             bar.advance(done, f"{documents:,} documents" if documents else "")
 
-        if self.runner == "local" and self.workers > 1:
-            supervise(units, self.workers, heard)
+        if self.pool is not None:
+            self.pool.do(units, heard)
             return
         from .beam.engine import run_units
 

@@ -1,9 +1,9 @@
 """Text that any machine with this package has: the raw material of `make demo`.
 
-Docstrings of the standard library and of all installed packages, their documentation files, licences and descriptions, and
-the operating system's package descriptions and documentation where there are any: tens of thousands of real English
-texts, with true near-duplicates (licences, docstrings copied between classes) and real e-mail addresses. Written as JSON
-lines, a source a file, sorted, so that a second call gives the same bytes.
+Docstrings of the standard library and of all installed packages, their documentation files, licences and
+descriptions, and the operating system's package descriptions and documentation where there are any: tens of thousands
+of real English texts, with true near-duplicates (licences, docstrings copied between classes) and real e-mail
+addresses. Written as JSON lines, a source a file, sorted, so that a second call gives the same bytes.
 """
 
 from __future__ import annotations

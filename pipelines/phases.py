@@ -28,6 +28,7 @@ class Step:
     """Who does a unit of a step: `run`, or for a pass of a shuffle `mappers`, `map`, `reduce` and `commit`."""
 
     run: Callable[[Unit], None] | None = None
+    mappers: Callable[[Unit], list[int]] | None = None
     map: Callable[[Unit, int], Iterator[tuple[int, bytes]]] | None = None
     reduce: Callable[[Unit, int, list[bytes]], None] | None = None
     commit: Callable[[Unit], None] | None = None
@@ -38,7 +39,9 @@ class Step:
 
 
 def _shuffle(mapper: Callable, reducer: Callable, folder: str) -> Step:
-    return Step(map=mapper, reduce=reducer, commit=partial(duplicates.commit_blocks, folder))
+    return Step(
+        mappers=duplicates.mappers, map=mapper, reduce=reducer, commit=partial(duplicates.commit_blocks, folder)
+    )
 
 
 STEPS: dict[str, Step] = {
@@ -184,7 +187,6 @@ def plan_corpus(recipe: Recipe, root: str, done: dict[str, Done]) -> list[Unit]:
         "min_characters": recipe.corpus.min_characters,
         "rejected": recipe.rejected,
         "seed": recipe.seed,
-        "scrub": to_json(recipe.scrub),
     }
     drops = {name: done[name] for name in ("exact", "verify") if name in done}
     units = []
