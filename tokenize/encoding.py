@@ -93,10 +93,6 @@ class Encoder:
         if chunk:
             yield chunk
 
-    def encode_text(self, text: str) -> list[int]:
-        """The ids of one text, without an end-of-text id: what a prompt is made of."""
-        return self.encode(pa.array([text], pa.large_string()))[0].as_py()[:-1]
-
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`, special tokens spelt out; bytes that are no whole character become U+FFFD."""
         return self.tokenizer.decode([int(i) for i in ids], skip_special_tokens=False)

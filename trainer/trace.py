@@ -2,7 +2,7 @@
 
 The idea: sequence N of a run is a function of (manifest, seed, N), so no log of batches is needed: run.json names the
 tokens by digest, and the answer is computed, for any step of the past. Step N is the update that makes N steps done,
-as in metrics.jsonl: it read the positions from (N - 1) * sequences to N * sequences - 1 of the run.
+as in metrics.jsonl: it reads the positions from (N - 1) * sequences to N * sequences - 1 of the run.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 def trace_step(train_dir: str | Path, step: int) -> list[dict[str, Any]]:
-    """The documents of the batch of `step` (1 to the steps done), in the order in which they stood in it.
+    """The documents of the batch of `step` (from 1 on, done or yet to come), in the order in which they stand in it.
 
     Each is a dict: `sequence_in_batch`, `sequence` (its number in the stream), and of the document `id`, `key` (hex),
     `source`, `record`, `offset`, `first` and `last` (the ids of it that the sequence holds, counted from 0), `shard`
-    (file) and `row`. Raises RequestError where the step, the run or its tokens are not there.
+    (file) and `row`. Raises RequestError where the run or its tokens are not there.
     """
     from dataclasses import asdict
 
@@ -32,9 +32,9 @@ def trace_step(train_dir: str | Path, step: int) -> list[dict[str, Any]]:
 
     from .loader.order import sequence_at
 
-    data, steps_done, stream = _open(train_dir)
-    if not 1 <= step <= steps_done:
-        raise RequestError(f"--step {step}: this run has done steps 1 to {steps_done}")
+    if step < 1:
+        raise RequestError(f"--step {step}: the first step of a run is step 1")
+    data, _, stream = _open(train_dir)
     count, length = data["sequences"], data["length"]
     positions = np.arange((step - 1) * count, step * count)
     sequences = sequence_at(positions, stream.sequences(length), data["seed"])
@@ -75,7 +75,7 @@ def trace_document(train_dir: str | Path, id_or_key: str) -> list[int]:
 
 
 def _open(train_dir: str | Path) -> tuple[dict[str, Any], int, TokenStream]:
-    """(the `data` of run.json, steps done, the train split of the tokens it names)."""
+    """(`data` of run.json, the last step that it or metrics.jsonl knows, the train split of the tokens it names)."""
     path = Path(train_dir, "run.json")
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
@@ -84,7 +84,23 @@ def _open(train_dir: str | Path) -> tuple[dict[str, Any], int, TokenStream]:
         raise RequestError(f"{path}: no such file; a training directory has one") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{path}: not the run.json of a training run: {error!r}") from None
-    return data, steps_done, _stream(train_dir, data, "train")
+    return data, max(steps_done, _last_metric(train_dir)), _stream(train_dir, data, "train")
+
+
+def _last_metric(train_dir: str | Path) -> int:
+    """The step of the last line of metrics.jsonl, which is ahead of run.json after a checkpoint; 0 without one."""
+    try:
+        with open(Path(train_dir, "metrics.jsonl"), "rb") as file:
+            file.seek(max(0, file.seek(0, 2) - (1 << 16)))
+            lines = file.read().split(b"\n")
+    except FileNotFoundError:
+        return 0
+    for line in reversed(lines[:-1]):  # what follows the last line feed is a line not yet whole
+        try:
+            return int(json.loads(line)["step"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return 0
 
 
 def _stream(train_dir: str | Path, data: dict[str, Any], split: str) -> TokenStream:
@@ -145,7 +161,8 @@ def register(app: typer.Typer) -> None:
             print("\t".join(rows[0]))
             for row in rows:
                 print("\t".join("" if value is None else str(value) for value in row.values()))
-            say(f"step {step}: {len({row['sequence'] for row in rows})} sequences, {len(rows)} parts of documents")
+            said = f"step {step}: {len({row['sequence_in_batch'] for row in rows})} sequences"
+            say(f"{said}, {len(rows)} parts of documents")
         else:
             steps = trace_document(train, document)
             for number in steps:

@@ -76,7 +76,6 @@ def test_special_tokens_in_a_text_are_plain_text(gpt2, neox, small):
         assert ids.count(encoder.end_of_text) == 1
         assert ids[-1] == encoder.end_of_text
         assert encoder.decode(ids[:-1]) == text
-        assert encoder.encode_text(text) == ids[:-1]
 
 
 def test_truncation_and_padding_of_the_file_are_ignored(small):
@@ -119,8 +118,8 @@ def test_round_trip_of_any_text(small, texts, first):
 
 
 def test_bytes_of_the_oracle_come_back(gpt2, oracle):
-    for row in oracle:
-        assert gpt2.decode(gpt2.encode_text(row["text"])) == row["text"]
+    texts = [row["text"] for row in oracle]
+    assert [gpt2.decode(ids[:-1]) for ids in gpt2.encode(pa.array(texts)).to_pylist()] == texts
 
 
 LONG = """

@@ -9,16 +9,12 @@ began with. Nothing is buffered, so nothing can be lost or seen twice when a run
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...console import RequestError
 from .order import sequence_at
 from .stream import TokenStream
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Loader:
@@ -53,11 +49,6 @@ class Loader:
         self.consumed += self.sequences_per_batch
         return rows
 
-    @property
-    def epoch(self) -> float:
-        """How many times the stream has been consumed so far."""
-        return self.consumed / self.sequences
-
     def state(self) -> int:
         """Sequences consumed by all ranks: all that a checkpoint has to keep."""
         return self.consumed
@@ -81,11 +72,3 @@ def validation_batches(
     mine = np.arange(rank, held if limit is None else min(limit, held), world)
     for first in range(0, len(mine), batch):
         yield stream.read(mine[first : first + batch], length)
-
-
-def inputs_and_targets(rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """(inputs, targets) int64[k, length] of rows int64[k, length + 1], over the memory of `rows`."""
-    import torch
-
-    tensor = torch.from_numpy(rows)
-    return tensor[:, :-1], tensor[:, 1:]
