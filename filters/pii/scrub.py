@@ -1,0 +1,191 @@
+"""The last stage of the first phase: personal data are replaced before anything of a document is written.
+
+Texts are searched by the gate (`gate.py`: Presidio's findings) and edited (`actions.py`). Replacing a finding moves
+the words around its neighbours, and a context word that now stands nearer may turn what was a low score into a
+finding; so a text that was edited is searched again until nothing is found. Scrubbing what was scrubbed therefore
+changes nothing.
+
+Ids, addresses, dates, languages and metadata come from strangers as well and are scrubbed too (`fields.py`). `source`
+and `record` name a file of the user and stay.
+
+The threshold. Presidio scores an e-mail address, card number or IBAN that passes its check 1.0, an IP address 0.6, a
+social security number with separators 0.5, a phone number 0.4, nine bare digits 0.05 and a bare `::` 0.1; a context
+word near it adds 0.35, to at least 0.4. The default of 0.4 takes whatever has the whole form of its kind, and bare
+digits only where a word such as "ssn" stands beside them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from ...config import Settings
+from ...console import WorkError
+from ...document import json_text
+from ..rule import Edits, Outcome
+from .actions import hide_tags, regions, replace
+from .fields import hide_uuids, scrub_json
+from .finding import KINDS, Kind
+
+if TYPE_CHECKING:
+    from .gate import Gate
+
+FIELDS = ("id", "url", "date", "language", "metadata")
+
+BARE_PHONE_SCORE = 0.4  # of a phone number without a context word
+
+
+class ScrubSettings(Settings):
+    """How personal data are found and what takes their place."""
+
+    kinds: tuple[Kind, ...] = Field(
+        default=KINDS, min_length=1, description="The kinds of personal data to look for, by Presidio's names."
+    )
+    min_score: float = Field(
+        default=0.4,
+        ge=0,
+        le=1,
+        description="Findings with a lower score stay. Presidio gives a phone number 0.4, an IP address 0.6, an e-mail "
+        "address or a card number that passes its check 1.0; nine bare digits reach 0.4 only beside a word like `ssn`.",
+    )
+    action: Literal["tag"] = Field(
+        default="tag", description="What takes the place of a finding: `tag` writes its kind, as in `<EMAIL>`."
+    )
+
+
+class Scrub:
+    """The stage: texts and fields edited, one edit rule and one signal a kind.
+
+    Edits: `rule` is the kind in lower case, `values` the number of findings, `detail` {"count": n}, with "fields": the
+    names of the columns beside `text` that held some. Signals: `pii_email_address` and so on, int64 counts. Neither
+    holds any part of what was found. Drops nothing.
+    """
+
+    name = "scrub"
+    version = "1"
+
+    def __init__(self, settings: ScrubSettings):
+        self.settings = settings
+
+    def __call__(self, batch: pa.RecordBatch) -> Outcome:
+        """`batch` with `text` and those of `FIELDS` that it has scrubbed. Raises WorkError, which quotes no text."""
+        gate = _gate(self.settings)
+        counts = {kind: np.zeros(batch.num_rows, np.int64) for kind in KINDS if kind in self.settings.kinds}
+        fields: dict[tuple[Kind, int], list[str]] = {}
+        for name in ("text", *FIELDS):
+            index = batch.schema.get_field_index(name)
+            if index < 0:
+                continue
+            column, found = _scrub_column(gate, batch.column(index), name, batch)
+            if found:
+                batch = batch.set_column(index, batch.schema.field(index), column)
+            for row, kinds in found.items():
+                for kind, count in kinds.items():
+                    counts[kind][row] += count
+                    if name != "text":
+                        fields.setdefault((kind, row), []).append(name)
+        return Outcome(
+            batch,
+            signals={f"pii_{kind.lower()}": numbers for kind, numbers in counts.items()},
+            edits=[_edits(kind, numbers, fields) for kind, numbers in counts.items() if numbers.any()],
+        )
+
+
+def scrub_texts(texts: pa.Array, settings: ScrubSettings | None = None) -> pa.Array:
+    """A string column scrubbed; nulls stay null. For text that is kept outside documents, such as rejected text."""
+    return _scrub_column(_gate(settings or ScrubSettings()), texts, "text", None)[0]
+
+
+def redact(text: str) -> str:
+    """`text` scrubbed with the default settings: for messages and details that quote input, before they are cut."""
+    return _scrub(_gate(ScrubSettings()), text)[0]
+
+
+@lru_cache(maxsize=4)
+def _gate(settings: ScrubSettings) -> Gate:
+    from .gate import Gate  # loads Presidio and spaCy
+
+    return Gate(settings.kinds, settings.min_score)
+
+
+def _scrub(
+    gate: Gate, text: str, context: Sequence[str] = (), *, field: bool = False, bare: bool = False
+) -> tuple[str, Counter[Kind]]:
+    """(the text scrubbed, the same object if nothing was found; how many regions of each kind were replaced)."""
+    counts: Counter[Kind] = Counter()
+    while True:
+        shown = hide_uuids(hide_tags(text)) if field else hide_tags(text)
+        findings = gate.find(shown, context)
+        if bare:
+            findings = [f for f in findings if f.kind != "PHONE_NUMBER" or f.score > BARE_PHONE_SCORE]
+        if not findings:
+            return text, counts
+        places = regions(findings)
+        counts.update(place.kind for place in places)
+        text = replace(text, places)
+
+
+def _scrub_metadata(gate: Gate, raw: str) -> tuple[str, Counter[Kind]]:
+    counts: Counter[Kind] = Counter()
+
+    def replace_value(text: str, context: Sequence[str] = (), bare: bool = False) -> str:
+        text, found = _scrub(gate, text, context, field=True, bare=bare)
+        counts.update(found)
+        return text
+
+    return scrub_json(raw, replace_value), counts
+
+
+def _scrub_column(
+    gate: Gate, column: pa.Array, name: str, batch: pa.RecordBatch | None
+) -> tuple[pa.Array, dict[int, Counter[Kind]]]:
+    """(the column scrubbed, row -> findings of each kind); `batch` names the record where something goes wrong."""
+    candidates = gate.candidates(column)
+    if name == "metadata":  # an escape may hide what the raw JSON does not show
+        candidates = candidates | pc.match_substring(column, "\\").fill_null(False).to_numpy(zero_copy_only=False)
+    rows, texts, found = [], [], {}
+    for row in np.flatnonzero(candidates):
+        text = column[row].as_py()
+        try:
+            if name == "metadata":
+                scrubbed, counts = _scrub_metadata(gate, text)
+            else:
+                scrubbed, counts = _scrub(gate, text, field=name != "text", bare=name == "id" and text.isdecimal())
+        except Exception as error:  # whose message may quote the text
+            raise WorkError(f"scrubbing {name} of {_place(batch, row)} failed ({type(error).__name__})") from None
+        if counts:
+            rows.append(row)
+            texts.append(scrubbed)
+            found[int(row)] = counts
+    if rows:
+        mask = np.zeros(len(column), bool)
+        mask[rows] = True
+        column = pc.replace_with_mask(column, pa.array(mask), pa.array(texts, column.type))
+    return column, found
+
+
+def _place(batch: pa.RecordBatch | None, row: int) -> str:
+    if batch is None:
+        return f"row {row}"
+    return f"{batch['source'][row].as_py()}, record {batch['record'][row].as_py()}"
+
+
+def _edits(kind: Kind, counts: np.ndarray, fields: dict[tuple[Kind, int], list[str]]) -> Edits:
+    rows = np.flatnonzero(counts)
+    return Edits(
+        rule=kind.lower(),
+        rows=rows,
+        values=counts[rows].astype(np.float64),
+        detail=[json_text(_detail(int(counts[row]), fields.get((kind, int(row)), ()))) for row in rows],
+    )
+
+
+def _detail(count: int, fields: Iterable[str]) -> dict:
+    return {"count": count, "fields": list(fields)} if fields else {"count": count}
