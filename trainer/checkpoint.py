@@ -229,6 +229,6 @@ def _sync(folder: Path) -> None:
 def _remove(path: Path) -> None:
     """Remove a checkpoint so that no half of it is ever taken for one."""
     if path.exists():
-        aside = path.with_name(path.name + ".tmp")
+        aside = path.with_name(path.name + ".old.tmp")
         os.rename(path, aside)
         shutil.rmtree(aside)

@@ -78,7 +78,7 @@ class World:
         return wrapped
 
 
-def _summed(_: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+def _summed(_, bucket):  # without annotations: torch compares them with the types, and here they are text
     """The hook of DistributedDataParallel that reduces a bucket of gradients: a sum where the default is a mean."""
     return dist.all_reduce(bucket.buffer(), async_op=True).get_future().then(lambda future: future.value()[0])
 

@@ -268,27 +268,18 @@ class Trainer:
             self.sample()
         if settings.max_seconds is not None:
             self.stop.deadline = time.monotonic() + settings.max_seconds
-        saved = measured = sampled = self.done
         self.clock = time.monotonic()
         with self._listening(), self._progress(), contextlib.closing(self.metrics):
             while self.done < settings.schedule.steps and not (self.told or self.late):
                 self.step()
-                if self.done % settings.validation.every == 0:
-                    self.validate()
-                    measured = self.done
-                if self.done % settings.samples.every == 0:
-                    self.sample()
-                    sampled = self.done
-                if self.done % settings.checkpoint.every == 0:
+                last = self.done == settings.schedule.steps or self.told or self.late
+                if not self.told:  # who sends a signal may not wait for long
+                    if last or self.done % settings.validation.every == 0:
+                        self.validate()
+                    if last or self.done % settings.samples.every == 0:
+                        self.sample()
+                if last or self.done % settings.checkpoint.every == 0:  # last of all: what a checkpoint follows is done
                     self.save(run)
-                    saved = self.done
-            self.settle()
-            if not self.told and measured < self.done:
-                self.validate()
-            if not self.told and sampled < self.done:
-                self.sample()
-            if saved < self.done:
-                self.save(run)
         if self.told:
             self._say(f"stopped by a signal after step {self.done:,}; the same command goes on from there")
             raise SystemExit(128 + signal.SIGTERM)

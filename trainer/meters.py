@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,10 @@ class Metrics:
             self.board = SummaryWriter(str(path.parent / "tensorboard"), purge_step=steps_done + 1)
 
     def write(self, record: dict[str, Any]) -> None:
-        """One line, handed to the operating system at once; numbers also to TensorBoard under their names."""
+        """One line, with the system at once; numbers also to TensorBoard. NaN, which JSON lacks, is null."""
         if self.file is None:
             return
+        record = {name: value if _is_json(value) else None for name, value in record.items()}
         self.file.write(json.dumps(record) + "\n")
         self.file.flush()
         if self.board is not None:
@@ -64,6 +66,10 @@ def read(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             continue
     return records
+
+
+def _is_json(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _forget_after(path: Path, step: int) -> None:
