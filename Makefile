@@ -13,7 +13,7 @@ INPUT ?=
 DEMO ?= demo
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow lint bench reference clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
@@ -38,6 +38,10 @@ lint: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks
+
+# the reference in README.md, out of the models
+reference: $(VENV)/installed
+	$(BIN)/python tests/test_readme.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info

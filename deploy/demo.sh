@@ -16,7 +16,7 @@ run=$folder/run
 train=$folder/train
 show gristmill run demo --set "input.paths=[$input]" --set "output=$run" --workers "$workers"
 show gristmill tokens stats "$run/tokens"
-show gristmill train demo --set "data.tokens=$run/tokens" --set "output=$train"
+show gristmill train tiny --set "data.tokens=$run/tokens" --output "$train"
 show gristmill evaluate "$train"
 show gristmill trace "$train" --step 1
 printf '\nBefore training and after: %s/samples\n' "$train" >&2

@@ -1,4 +1,4 @@
-"""The commands of the road: run, explain, report."""
+"""The commands of the road: run, explain, report, schema, gather."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command("explain")(explain)
     app.command("report")(report)
     app.command("schema")(schema)
+    app.command("gather")(gather)
 
 
 def run(
@@ -32,15 +33,14 @@ def run(
     sample: Annotated[str | None, typer.Option(help="Keep this share of the records, drawn by key: 1% or 0.01")] = None,
 ) -> None:
     """Raw text to documents, ledger, token shards and a report. Run again, it goes on where it stopped."""
-    from ..config import load
     from ..console import RequestError, say
     from . import driver
-    from .recipe import Recipe, recipe_path
+    from .recipe import load_recipe
 
     if runner not in ("local", "portable", "spark", "flink", "dataflow"):
         raise RequestError(f"--runner {runner}: expected local, portable, spark, flink or dataflow")
     facts = driver.run(
-        load(Recipe, recipe_path(recipe), overrides or ()),
+        load_recipe(recipe, overrides or ()),
         runner=runner,
         workers=workers,
         limit=limit,
@@ -105,3 +105,10 @@ def schema(kind: Annotated[str, typer.Argument(help="recipe or train")]) -> None
     else:
         raise RequestError(f"{kind}: expected recipe or train")
     print(text(model), end="")
+
+
+def gather(output: Annotated[str, typer.Argument(metavar="FOLDER", help="Receives JSON lines")]) -> None:
+    """Collect the text that this machine has: docstrings, documentation, licences, package descriptions."""
+    from .gather import gather as collect
+
+    collect(output)

@@ -110,9 +110,9 @@ def _files() -> Iterator[tuple[str, str]]:
             continue
         for path in _walk(root):
             name = path.name.lower()
-            if not name.endswith(TEXT_ENDS) and not name.startswith(TEXT_STARTS):
-                if root.name != "common-licenses":
-                    continue
+            known = name.endswith(TEXT_ENDS) or name.startswith(TEXT_STARTS) or root.name == "common-licenses"
+            if not known:
+                continue
             if text := _read(path):
                 yield f"{root.name}/{path.relative_to(root).as_posix()}", text
 

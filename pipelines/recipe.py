@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ..config import Settings
+from ..config import Settings, load
 from ..dedup.settings import ExactSettings, MinHashSettings
 from ..filters.extraction.resiliparse import ExtractSettings
 from ..filters.language import LanguageSettings
@@ -108,3 +109,8 @@ def recipe_path(name: str) -> Path:
     """A recipe's file: a path, or the name of a recipe that ships with the package."""
     shipped = Path(__file__).parent / "recipes" / f"{name}.yaml"
     return shipped if "/" not in name and not Path(name).exists() and shipped.exists() else Path(name)
+
+
+def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe of a YAML file, or one that ships, after `path.to.key=value` overrides. Raises RequestError."""
+    return load(Recipe, recipe_path(name), overrides)

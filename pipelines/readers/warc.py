@@ -182,7 +182,7 @@ def _content(http: bool, headers: Any, data: bytes, limit: int) -> tuple[int | N
 
 
 def _text(body: bytes, charset: str | None, media: str) -> str:
-    """Decoded text: the declared charset where it fits, else what the bytes look like; never an error or a surrogate."""
+    """Decoded text: the declared charset where it fits, else what the bytes look like. Never fails."""
     from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
     for name in (charset, "utf-8"):
