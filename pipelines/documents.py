@@ -171,7 +171,7 @@ def run(unit: Unit) -> None:
         for batch, damaged, part in _records(unit, counts, tables):
             ledger.write(damaged_rows(part["source"], damaged))
             tables["damaged"].update(d.rule for d in damaged)
-            _stop_early(tables["damaged"], settings["max_bad_records"], unit)
+            _stop_early(tables["damaged"], unit)
             passed = pass_stages(batch, stages, schema)
             for stage, seen, verdicts in (*passed.edited, *passed.dropped):
                 for rows in verdict_rows(seen, stage.name, stage.version, verdicts):
@@ -202,22 +202,23 @@ def _records(unit: Unit, counts: Counter[str], tables: dict[str, Counter[str]]) 
     bound = None if settings["sample"] is None else np.uint64(below(settings["sample"]))
     for part in inputs.read(source):
         batch, damaged = part.batch, part.damaged
+        if left is not None:
+            batch, damaged = batch.slice(0, left), damaged[: max(0, left - batch.num_rows)]
+            left -= batch.num_rows + len(damaged)
         counts["records"] += batch.num_rows + len(damaged)
-        counts["read_bytes"] += part.read_bytes
+        counts["read_bytes"] += int(np.diff(text_buffers(batch.column("text"))[1]).sum())
         tables["skipped"].update(part.skipped)
         if bound is not None:
             chosen = draws(key_words(batch.column("key")), settings["seed"], "sample") < bound
             counts["not_sampled"] += int((~chosen).sum())
             batch = batch.filter(pa.array(chosen))
-        if left is not None:
-            batch, damaged = batch.slice(0, left), damaged[: max(0, left - batch.num_rows)]
-            left -= batch.num_rows + len(damaged)
         yield batch, damaged, source
         if left is not None and left <= 0:
             return
 
 
-def _stop_early(damaged: Counter[str], limit: int | None, unit: Unit) -> None:
+def _stop_early(damaged: Counter[str], unit: Unit) -> None:
+    limit = unit.inputs["max_bad_records"]
     bad = sum(n for rule, n in damaged.items() if rule in BAD_RULES)
     if limit is not None and bad > limit:
         raise WorkError(

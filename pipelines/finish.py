@@ -81,13 +81,20 @@ def finish(
         Path(root, "documents", "README.md"), _data_card(counts, [f for f in files if f.startswith("documents/")])
     )
     files |= _facts(root, ["documents/README.md"])
-    remove_orphans(root, files, FOLDERS)
+    remove_orphans(root, {*files, *_work_files(root, done, units)}, (*FOLDERS, "work"))
     facts = {"complete": True, "counts": counts, "seconds": seconds, "files": dict(sorted(files.items()))}
 
     from .report.build import build
 
     write_text(Path(root, "report.html"), build(root, recipe, facts))
     return facts
+
+
+def _work_files(root: str, done: dict[str, Done], units: dict[str, list[Unit]]) -> set[str]:
+    """What work/ holds of this run: an older recipe's files, and those of attempts that died, are not in it."""
+    names = {name for step in done.values() for entry in step.entries for name in entry.manifest.files}
+    manifests = {unit.manifest_path.relative_to(root).as_posix() for step in units.values() for unit in step}
+    return names | manifests | {step.file for step in done.values()} | {"work/journal.jsonl"}
 
 
 def _facts(root: str, names: list[str]) -> dict[str, dict[str, Any]]:

@@ -81,12 +81,11 @@ def plan_documents(
         "seed": recipe.seed,
         "sample": sample,
         "rejected": recipe.rejected,
-        "max_bad_records": recipe.input.max_bad_records,
     }
     units = []
     for number, source in enumerate(sources):
         share = None if limit is None else limit // len(sources) + (number < limit % len(sources))
-        inputs = {**source, "limit": share}
+        inputs = {**source, "limit": share, "max_bad_records": recipe.input.max_bad_records}
         reads = [source["stamp"], source["text_field"], source["id_field"], source["max_record_bytes"], share]
         more = {"number": number, "size": source["size"], "inputs": inputs}
         units.append(_unit("documents", documents.VERSION, root, source["name"], settings, reads, **more))

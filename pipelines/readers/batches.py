@@ -41,7 +41,6 @@ class Part:
     batch: pa.RecordBatch  # of schema READ
     damaged: list[Damaged]
     skipped: Counter[str]  # records that are no documents (WARC requests, ...), by kind
-    read_bytes: int  # bytes of text in `batch`
 
 
 BAD_RULES = frozenset({"utf8", "json", "schema", "truncated", "too_large", "damaged"})  # what `max_bad_records` counts
@@ -89,7 +88,7 @@ class PartBuilder:
     def take(self) -> Part:
         """What was collected, and start anew."""
         arrays = [pa.array(values, f.type) for values, f in zip(self.columns, READ, strict=True)]
-        part = Part(pa.RecordBatch.from_arrays(arrays, schema=READ), self.damaged, self.skipped, self.size)
+        part = Part(pa.RecordBatch.from_arrays(arrays, schema=READ), self.damaged, self.skipped)
         self.columns, self.damaged, self.skipped, self.size = [[] for _ in READ], [], Counter(), 0
         return part
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -52,37 +54,65 @@ def _funnel(counts: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _rules(root: str, counts: dict[str, Any], files: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every rule with its first examples; the texts of dropped documents come from rejected/."""
-    texts: dict[tuple[str, int], str] = {}
-    for name in files:
-        if name.startswith("rejected/"):
-            for batch in pq.ParquetFile(Path(root, name)).iter_batches(256, columns=["source", "record", "text"]):
-                for row in batch.to_pylist():
-                    texts.setdefault((row["source"], row["record"]), row["text"][:CHARACTERS])
-                if len(texts) > 5000:
-                    break
-    examples = _examples(root, files, texts)
+    """Every rule with its first examples."""
+    examples = _dropped(root, files) | _changed(root, files)
     rules = []
     for action, table in (("dropped", counts["dropped"]), ("changed", counts["edited"])):
         for name, count in table.items():
-            rules.append({"name": name, "action": action, "count": count, "examples": examples[name, action]})
+            rules.append({"name": name, "action": action, "count": count, "examples": examples.get((name, action), [])})
     return rules
 
 
-def _examples(root: str, files: dict[str, Any], texts: dict) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for name in files:
-        if not name.startswith("ledger/"):
-            continue
-        table = pq.read_table(Path(root, name), filters=pc.field("action") != "keep", use_threads=False)
-        for row in table.to_pylist():
-            rule = found[f"{row['stage']}/{row['rule']}", "dropped" if row["action"] == "drop" else "changed"]
-            row["text"] = texts.get((row["source"], row["record"])) if row["action"] == "drop" else None
-            if len(rule) < EXAMPLES:
-                rule.append(row)
-            elif row["text"] is not None and (bare := [i for i, r in enumerate(rule) if r["text"] is None]):
-                rule[bare[0]] = row
+Examples = dict[tuple[str, str], list[dict[str, Any]]]
+
+
+def _dropped(root: str, files: dict[str, Any]) -> Examples:
+    """Dropped documents: texts from rejected/, which holds them in order of their draws; values from the ledger."""
+    found: Examples = defaultdict(list)
+    for name in (f for f in files if f.startswith("rejected/")):
+        for batch in pq.ParquetFile(Path(root, name)).iter_batches(256):
+            for row in batch.to_pylist():
+                rule = found[f"{row['stage']}/{row['rule']}", "dropped"]
+                if len(rule) < EXAMPLES:
+                    rule.append(
+                        row | {"text": row["text"][:CHARACTERS], "value": None, "threshold": None, "detail": None}
+                    )
+    by_place = {(row["source"], row["record"]): row for rule in found.values() for row in rule}
+    records = pa.array(sorted({record for _, record in by_place}), pa.int64())
+    for batch in _ledger(root, files, "drop"):
+        read = batch.filter(pc.equal(batch.column("stage"), "read"))  # no text was read, so none was rejected
+        near = batch.filter(pc.is_in(batch.column("record"), records))
+        for row in _first_of_each(read, found, "dropped"):
+            found[f"{row['stage']}/{row['rule']}", "dropped"].append(row | {"text": None})
+        for row in near.to_pylist():
+            if (row["source"], row["record"]) in by_place:
+                wanted = by_place[row["source"], row["record"]]
+                wanted |= {name: row[name] for name in ("value", "threshold", "detail")}
     return found
+
+
+def _changed(root: str, files: dict[str, Any]) -> Examples:
+    found: Examples = defaultdict(list)
+    for batch in _ledger(root, files, "edit"):
+        for row in _first_of_each(batch, found, "changed"):
+            found[f"{row['stage']}/{row['rule']}", "changed"].append(row | {"text": None})
+    return found
+
+
+def _ledger(root: str, files: dict[str, Any], action: str) -> Iterator[pa.RecordBatch]:
+    """The ledger's rows of one action, a batch in memory at a time."""
+    for name in (f for f in files if f.startswith("ledger/")):
+        for batch in pq.ParquetFile(Path(root, name)).iter_batches(10_000):
+            yield batch.filter(pc.equal(batch.column("action"), action))
+
+
+def _first_of_each(batch: pa.RecordBatch, found: Examples, action: str) -> Iterator[dict[str, Any]]:
+    """The first rows of a batch of each rule that lacks examples."""
+    for stage, rule in {(r["stage"], r["rule"]): None for r in batch.select(["stage", "rule"]).to_pylist()}:
+        missing = EXAMPLES - len(found[f"{stage}/{rule}", action])
+        if missing > 0:
+            mine = pc.and_(pc.equal(batch.column("stage"), stage), pc.equal(batch.column("rule"), rule))
+            yield from batch.filter(mine).slice(0, missing).to_pylist()
 
 
 def _clusters(root: str, files: dict[str, Any]) -> list[dict[str, Any]]:
