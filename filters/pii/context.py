@@ -26,7 +26,7 @@ from spacy.attrs import IS_PUNCT, IS_STOP, LOWER
 from .engine import tokeniser
 
 PIECE = 512
-MEMO = 50_000  # pieces remembered: some 25 MB; real text repeats its words
+MEMO = 16_000  # pieces remembered: some 40 MB with what spaCy keeps of them; real text repeats its words
 
 _SPACES = "".join(c for c in map(chr, range(0x3100)) if c.isspace())  # what spaCy cuts at: str.isspace
 _RUNS = re.compile(rf"[{_SPACES}]+|[^{_SPACES}]+")
@@ -68,7 +68,7 @@ class ContextWords:
         return _Reader(self, text)
 
     def piece(self, text: str) -> Piece:
-        """The tokens of a piece of text without white space, or of white space alone."""
+        """The tokens of a piece of text without white space."""
         piece = self._memo.get(text)
         if piece is None:
             if len(self._memo) >= MEMO:
@@ -120,11 +120,13 @@ class _Reader:
         return token.lemma in self._parts
 
     def tokens(self, start: int) -> Iterator[Token]:
-        """All tokens from the piece that starts at `start` on; one space after a word belongs to the word."""
+        """All tokens from the piece that starts at `start` on. White space is one, but for one space after a word."""
         for run in _RUNS.finditer(self.text, start):
             at, end = run.span()
-            if self.text[at] == " " and at > 0:
-                at += 1
+            if self.text[at].isspace():
+                if end - at > 1 or at == 0 or self.text[at] != " ":  # spaCy makes a word of what is left
+                    yield Token(end, " ", True)
+                continue
             while at < end:
                 stop = min(at + PIECE, end)
                 for token in self.memo.piece(self.text[at:stop]).tokens:

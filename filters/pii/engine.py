@@ -4,7 +4,7 @@ What counts as personal data is Presidio's to say: its patterns, checksums, phon
 The engine built here is the yardstick that the gate (`gate.py`) is held to, and the source of the recognisers that it
 calls.
 
-Names, places and organisations need a statistical model and are not looked for. Context words ("call", "ssn", "card")
+Names, places and organisations need a statistical model and are not looked for. Context words ("phone", "ssn", "card")
 are: Presidio compares them with lemmas, and a tokeniser alone gives none, so the lower-cased token stands for its
 lemma.
 

@@ -5,9 +5,10 @@ the raw form could end a string or an escape. Keys are scrubbed too. A whole num
 number as a JSON number) becomes a tagged string. Each value is searched with its key as context, so that {"ssn":
 219099999} is found.
 
-Two things here look like phone numbers by chance and are not. UUIDs are hidden from the search. Bare numbers (a JSON
-number, an id of digits only) are counters and timestamps as a rule, and 7 of 10 Unix timestamps, 9 of 10 numbers of
-ten digits are valid phone numbers somewhere: they count as one only if the key says so ("phone", "mobile", "call").
+What is here by the thousand may look like a phone number by chance and is none. UUIDs, and values that are a date and
+time, are hidden from the search. Bare numbers (a JSON number, an id of digits only) are counters and timestamps as a
+rule, and 7 of 10 Unix timestamps, 9 of 10 numbers of ten digits are valid phone numbers somewhere: they count as one
+only if the key says so ("phone", "mobile", "cell").
 """
 
 from __future__ import annotations
@@ -20,11 +21,16 @@ from typing import Any, Protocol
 from ...document import json_text
 
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9A-Za-z])", re.IGNORECASE)
+_TIME = re.compile(
+    r"[12]\d{3}-[01]\d-[0-3]\d(?:[T ][0-2]\d:[0-5]\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII
+)
 
 
-def hide_uuids(text: str) -> str:
-    """`text`, as long as before, with a letter for every character of a UUID."""
-    return _UUID.sub(lambda uuid: "Z" * len(uuid.group()), text) if text.count("-") >= 4 else text
+def hide_neutral(text: str) -> str:
+    """`text`, as long as before, with a letter for each character of a UUID, or of a date and time if that is all."""
+    if text.count("-") >= 4:
+        text = _UUID.sub(lambda uuid: "Z" * len(uuid.group()), text)
+    return "Z" * len(text) if _TIME.fullmatch(text) else text
 
 
 class Replace(Protocol):

@@ -16,9 +16,10 @@ digits only where a word such as "ssn" stands beside them.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -31,7 +32,7 @@ from ...console import WorkError
 from ...document import json_text
 from ..rule import Edits, Outcome
 from .actions import hide_tags, regions, replace
-from .fields import hide_uuids, scrub_json
+from .fields import hide_neutral, scrub_json
 from .finding import KINDS, Kind
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 FIELDS = ("id", "url", "date", "language", "metadata")
 
 BARE_PHONE_SCORE = 0.4  # of a phone number without a context word
+
+_ESSENTIAL = re.compile(r"[\d@:]")  # every finding holds one of these: quick to ask of keys and other short text
 
 
 class ScrubSettings(Settings):
@@ -104,7 +107,10 @@ def scrub_texts(texts: pa.Array, settings: ScrubSettings | None = None) -> pa.Ar
 
 
 def redact(text: str) -> str:
-    """`text` scrubbed with the default settings: for messages and details that quote input, before they are cut."""
+    """`text` scrubbed with the default settings: for messages and details that quote input, before they are cut.
+
+    The first call of a process loads Presidio and spaCy, which takes seconds.
+    """
     return _scrub(_gate(ScrubSettings()), text)[0]
 
 
@@ -115,32 +121,60 @@ def _gate(settings: ScrubSettings) -> Gate:
     return Gate(settings.kinds, settings.min_score)
 
 
+Scrubbed = tuple[str, Counter[Kind]]
+"""The text scrubbed, the same object if nothing was found; how many regions of each kind were replaced."""
+
+
 def _scrub(
-    gate: Gate, text: str, context: Sequence[str] = (), *, field: bool = False, bare: bool = False
-) -> tuple[str, Counter[Kind]]:
-    """(the text scrubbed, the same object if nothing was found; how many regions of each kind were replaced)."""
+    gate: Gate, text: str, context: Sequence[str] = (), *, hide: Callable[[str], str] = hide_tags, bare: bool = False
+) -> Scrubbed:
+    """`hide` makes what is no personal data unreadable for the search; `bare` and `context` as in `fields.Replace`."""
     counts: Counter[Kind] = Counter()
-    while True:
-        shown = hide_uuids(hide_tags(text)) if field else hide_tags(text)
-        findings = gate.find(shown, context)
+    while _ESSENTIAL.search(text):
+        findings = gate.find(hide(text), context)
         if bare:
             findings = [f for f in findings if f.kind != "PHONE_NUMBER" or f.score > BARE_PHONE_SCORE]
         if not findings:
-            return text, counts
+            break
         places = regions(findings)
         counts.update(place.kind for place in places)
         text = replace(text, places)
+    return text, counts
 
 
-def _scrub_metadata(gate: Gate, raw: str) -> tuple[str, Counter[Kind]]:
-    counts: Counter[Kind] = Counter()
+class _Fields:
+    """Scrubs what stands around the texts of one batch, and remembers it: dates, languages, keys and values repeat."""
 
-    def replace_value(text: str, context: Sequence[str] = (), bare: bool = False) -> str:
-        text, found = _scrub(gate, text, context, field=True, bare=bare)
-        counts.update(found)
-        return text
+    def __init__(self, gate: Gate):
+        self.gate = gate
+        self.memo: dict[tuple[str, Sequence[str], bool], Scrubbed] = {}
 
-    return scrub_json(raw, replace_value), counts
+    def scrub(self, text: str, context: Sequence[str] = (), bare: bool = False) -> Scrubbed:
+        key = (text, context, bare)
+        if key not in self.memo:
+            self.memo[key] = _scrub(self.gate, text, context, hide=_hide_in_fields, bare=bare)
+        return self.memo[key]
+
+    def scrub_id(self, text: str) -> Scrubbed:
+        return self.scrub(text, bare=text.isdecimal())
+
+    def scrub_metadata(self, raw: str) -> Scrubbed:
+        counts: Counter[Kind] = Counter()
+
+        def replace_value(text: str, context: Sequence[str] = (), bare: bool = False) -> str:
+            if not _ESSENTIAL.search(text):
+                return text
+            new, found = self.scrub(text, context, bare)
+            if not found:
+                return text
+            counts.update(found)
+            return new
+
+        return scrub_json(raw, replace_value), counts
+
+
+def _hide_in_fields(text: str) -> str:
+    return hide_neutral(hide_tags(text))
 
 
 def _scrub_column(
@@ -148,16 +182,16 @@ def _scrub_column(
 ) -> tuple[pa.Array, dict[int, Counter[Kind]]]:
     """(the column scrubbed, row -> findings of each kind); `batch` names the record where something goes wrong."""
     candidates = gate.candidates(column)
+    fields = _Fields(gate)
+    scrub = {"text": partial(_scrub, gate), "id": fields.scrub_id, "metadata": fields.scrub_metadata}.get(
+        name, fields.scrub
+    )
     if name == "metadata":  # an escape may hide what the raw JSON does not show
         candidates = candidates | pc.match_substring(column, "\\").fill_null(False).to_numpy(zero_copy_only=False)
     rows, texts, found = [], [], {}
     for row in np.flatnonzero(candidates):
-        text = column[row].as_py()
         try:
-            if name == "metadata":
-                scrubbed, counts = _scrub_metadata(gate, text)
-            else:
-                scrubbed, counts = _scrub(gate, text, field=name != "text", bare=name == "id" and text.isdecimal())
+            scrubbed, counts = scrub(column[row].as_py())
         except Exception as error:  # whose message may quote the text
             raise WorkError(f"scrubbing {name} of {_place(batch, row)} failed ({type(error).__name__})") from None
         if counts:
