@@ -106,6 +106,11 @@ def scrub_texts(texts: pa.Array, settings: ScrubSettings | None = None) -> pa.Ar
     return _scrub_column(_gate(settings or ScrubSettings()), texts, "text", None)[0]
 
 
+def scrub_ids(ids: pa.Array, settings: ScrubSettings | None = None) -> pa.Array:
+    """Ids of records scrubbed as the stage scrubs the column `id`: for ledger rows of records that it never sees."""
+    return _scrub_column(_gate(settings or ScrubSettings()), ids, "id", None)[0]
+
+
 def redact(text: str) -> str:
     """`text` scrubbed with the default settings: for messages and details that quote input, before they are cut.
 

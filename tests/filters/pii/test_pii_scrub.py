@@ -15,7 +15,7 @@ from gristmill.filters.pii import gate as gate_module
 from gristmill.filters.pii import scrub
 from gristmill.filters.pii.actions import hide_tags
 from gristmill.filters.pii.finding import KINDS
-from gristmill.filters.pii.scrub import FIELDS, Scrub, ScrubSettings, redact, scrub_texts
+from gristmill.filters.pii.scrub import FIELDS, Scrub, ScrubSettings, redact, scrub_ids, scrub_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -135,7 +135,9 @@ def test_metadata_without_findings_keep_their_bytes():
 
 def test_numeric_ids_are_no_phone_numbers_and_uuids_nothing():
     ids = ["2125552368", "<urn:uuid:6a8ac4ba-0580-5975-ed2f-89d94a2f20aa>", "4111111111111111", "tel 2125552368"]
-    assert run(batch_of(text=["x"] * 4, id=ids)).batch["id"].to_pylist() == [*ids[:2], "<CARD>", "tel <PHONE>"]
+    clean = [*ids[:2], "<CARD>", "tel <PHONE>"]
+    assert run(batch_of(text=["x"] * 4, id=ids)).batch["id"].to_pylist() == clean
+    assert scrub_ids(pa.array([*ids, None])).to_pylist() == [*clean, None]
 
 
 def test_overlapping_findings_leave_nothing():
