@@ -71,7 +71,12 @@ def token_schema(dtype: pa.DataType) -> pa.Schema:
 
 # -- keys ------------------------------------------------------------------------------------------------------------
 
-_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?Z?)?\Z")
+# What Arrow takes for a timestamp when it reads JSON: at least a date, at most nanoseconds and an offset
+_TIMESTAMP = re.compile(
+    r"(\d{4}-\d\d-\d\d(?:[T ]\d\d(?::\d\d(?::\d\d(?:\.\d{1,6})?)?)?)?)((?<=\.\d{6})\d{1,3})?"
+    r"(Z|[+-]\d\d(?::?\d\d)?)?\Z",
+    re.ASCII,
+)
 
 
 def canonical(value: Any) -> Any:
@@ -98,11 +103,14 @@ def canonical(value: Any) -> Any:
 
 
 def _timestamp(text: str) -> str:
+    moment, _, zone = _TIMESTAMP.match(text).groups()
     try:
-        moment = datetime.fromisoformat(text.removesuffix("Z")[:26])
-    except ValueError:  # the 31st of February is only text
+        time = datetime.fromisoformat(moment + (zone or "") if len(moment) > 10 else moment)
+        if time.tzinfo:
+            time = time.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):  # the 31st of February is only text
         return text
-    return moment.isoformat(timespec="microseconds")
+    return text if zone and len(moment) == 10 else time.isoformat(timespec="microseconds")
 
 
 def json_text(value: Any) -> str:

@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Examples run on machines that do other things as well: how long one takes says nothing
+settings.register_profile("gristmill", deadline=None)
+settings.load_profile("gristmill")
 
 
 def _shared_data() -> Path | None:
