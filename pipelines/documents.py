@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -62,14 +62,9 @@ def _model(kind: type, value: dict[str, Any]) -> Any:
     return kind.model_validate_json(json.dumps(value))
 
 
-def scrubber(stages: list[Stage]) -> Callable[[pa.Array], pa.Array] | None:
-    """Texts to scrubbed texts, when the recipe scrubs."""
-    for stage in stages:
-        if stage.name == "scrub":
-            from ..filters.pii.scrub import scrub_texts
-
-            return partial(scrub_texts, settings=stage.settings)
-    return None
+def scrub_settings(stages: list[Stage]) -> Any:
+    """The settings of the scrubber, for what it does not see itself; None when the recipe does not scrub."""
+    return next((stage.settings for stage in stages if stage.name == "scrub"), None)
 
 
 def empty_batch() -> pa.RecordBatch:
@@ -155,7 +150,7 @@ def run(unit: Unit) -> None:
     """Do one unit of the first phase."""
     settings = unit.settings
     stages = build_stages(settings)
-    scrub = scrubber(stages)
+    scrub = scrub_settings(stages)
     schema = signal_schema(stages)
     minhash = settings["minhash"]
     counts: Counter[str] = Counter()

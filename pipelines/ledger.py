@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ..document import DROP, EDIT, KEY_BYTES, LEDGER, draws, key_words, ledger_rows
+from ..filters.pii.scrub import ScrubSettings, scrub_ids, scrub_texts
 from ..filters.rule import Drops, Edits
 from .files import ParquetSink
 from .readers.batches import Damaged
@@ -27,8 +27,6 @@ REJECTED = pa.schema(
     ]
 )
 SAMPLE_PER_RULE, SAMPLE_CHARACTERS = 20, 20_000
-
-Scrub = Callable[[pa.Array], pa.Array]
 
 
 def damaged_rows(source: str, records: Sequence[Damaged]) -> pa.RecordBatch:
@@ -68,19 +66,18 @@ def verdict_rows(
         )
 
 
-def scrubbed_ids(rows: pa.RecordBatch, scrub: Scrub | None) -> pa.RecordBatch:
+def scrubbed_ids(rows: pa.RecordBatch, scrub: ScrubSettings | None) -> pa.RecordBatch:
     """Ledger rows with scrubbed ids: a record may be dropped before the scrubber sees it."""
     ids = rows.column(0)
     if scrub is None or ids.null_count == len(ids):
         return rows
-    texts = scrub(pc.fill_null(ids, "").cast(pa.large_string())).cast(pa.string())
-    return rows.set_column(0, LEDGER.field(0), pc.if_else(ids.is_valid(), texts, ids))
+    return rows.set_column(0, LEDGER.field(0), scrub_ids(ids, scrub))
 
 
 class Ledger:
     """Writes ledger rows and counts them."""
 
-    def __init__(self, path: str, scrub: Scrub | None):
+    def __init__(self, path: str, scrub: ScrubSettings | None):
         self.sink, self.scrub = ParquetSink(path, LEDGER), scrub
         self.counts: Counter[str] = Counter()  # "stage/rule/action" -> rows
 
@@ -98,7 +95,7 @@ class Ledger:
 class Rejects:
     """Texts of dropped documents, scrubbed: all, or the SAMPLE_PER_RULE with the smallest draws of each rule."""
 
-    def __init__(self, path: str, mode: str, seed: int, scrub: Scrub | None):
+    def __init__(self, path: str, mode: str, seed: int, scrub: ScrubSettings | None):
         self.sink, self.mode, self.seed, self.scrub = ParquetSink(path, REJECTED), mode, seed, scrub
         self.heaps: dict[str, list] = {}
 
@@ -129,10 +126,8 @@ class Rejects:
 
     def _write(self, part: pa.RecordBatch) -> None:
         if self.scrub is not None:
-            for name in ("id", "text"):
-                at = REJECTED.get_field_index(name)
-                scrubbed = self.scrub(pc.fill_null(part.column(at), "").cast(pa.large_string()))
-                part = part.set_column(at, REJECTED.field(at), scrubbed.cast(REJECTED.field(at).type))
+            part = part.set_column(0, REJECTED.field(0), scrub_ids(part.column(0), self.scrub))
+            part = part.set_column(6, REJECTED.field(6), scrub_texts(part.column(6), self.scrub))
         self.sink.write(part)
 
     def close(self) -> None:

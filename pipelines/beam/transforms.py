@@ -31,9 +31,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam import pvalue
 
+from ...console import WorkError
 from ...dedup.settings import ExactSettings, MinHashSettings
 from ...document import LEDGER
 from ...exchange import ExchangeWriter, read_table
+from ...filters.pii.scrub import ScrubSettings
 from .. import corpus, documents, duplicates
 from ..ledger import damaged_rows, scrubbed_ids, verdict_rows
 from ..readers import inputs
@@ -43,7 +45,8 @@ from . import coder
 from .engine import signed_hash
 
 coder.register()
-ROWS = 4096  # of a committed file: a handle keeps 12 bits for the row
+ROW_BITS = 12  # of a handle; the other 51 are the number of the committed file
+ROWS = 1 << ROW_BITS  # of a committed file at most
 PARTITIONS = 16  # of a band, and of the content hashes
 
 
@@ -57,10 +60,11 @@ class ReadDocuments(beam.PTransform):
         root: str | None = None,
         text_field: str = "text",
         id_field: str = "id",
+        max_record_bytes: int = 64 << 20,
         ledger: str | None = None,
     ):
         super().__init__()
-        options = {"text_field": text_field, "id_field": id_field, "max_record_bytes": 64 << 20}
+        options = {"text_field": text_field, "id_field": id_field, "max_record_bytes": max_record_bytes}
         self.units = [json.dumps(unit) for unit in inputs.units(list(paths), root, options)]
         self.ledger = ledger
 
@@ -80,7 +84,7 @@ def _read(text: str, ledger: str | None) -> Iterator[pa.RecordBatch]:
     unit = json.loads(text)
     for part in inputs.read(unit):
         if part.damaged:
-            _account(ledger, [damaged_rows(unit["source"], part.damaged)])
+            _account(ledger, [scrubbed_ids(damaged_rows(unit["source"], part.damaged), ScrubSettings())])
         if part.batch.num_rows:
             yield part.batch
 
@@ -105,7 +109,7 @@ def _clean(batch: pa.RecordBatch, settings: dict[str, Any], ledger: str | None) 
         batch = batch.append_column(READ.field("media"), pa.repeat(pa.scalar("text/plain"), batch.num_rows))
     stages = documents.build_stages(settings)
     passed = documents.pass_stages(batch, stages, documents.signal_schema(stages))
-    scrub = documents.scrubber(stages)
+    scrub = documents.scrub_settings(stages)
     _account(
         ledger,
         [
@@ -180,11 +184,11 @@ def _commit(batch: pa.RecordBatch, work: str, exact: bool) -> Iterator[Any]:
 
 
 def _file_number(data: bytes) -> int:
-    return int.from_bytes(hashlib.sha256(data).digest()[:8], "big") >> 13  # 51 bits: with the row's 12 a handle
+    return int.from_bytes(hashlib.sha256(data).digest()[:8], "big") >> ROW_BITS + 1  # with the row at most 2^63 - 1
 
 
 def _handles(number: int, rows: int) -> np.ndarray:
-    return (np.int64(number) << 12) | np.arange(rows, dtype=np.int64)
+    return (np.int64(number) << ROW_BITS) | np.arange(rows, dtype=np.int64)
 
 
 def _write_aside(path: Path, data: bytes) -> None:
@@ -193,22 +197,23 @@ def _write_aside(path: Path, data: bytes) -> None:
         aside = path.with_name(f".{uuid.uuid4().hex}")
         aside.write_bytes(data)
         os.replace(aside, path)
+    elif path.read_bytes() != data:
+        raise WorkError(f"{path}: holds another batch; begin with an empty folder, or with smaller batches")
 
 
 def _exact(group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
-    handles, drops = duplicates.exact_drops(sorted(group[1]))
+    # A batch that came twice is one file, so its entries are the same twice: one each, or each would drop the other
+    handles, drops = duplicates.exact_drops(sorted(set(group[1])))
     yield from _to_files(handles, drops)
 
 
 def _to_files(handles: np.ndarray, drops: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:
     """Drops (schema corpus.DUPLICATES, its `row` filled here) to the files of their handles."""
     drops = drops.set_column(0, corpus.DUPLICATES.field(0), pa.array(handles & (ROWS - 1)))
-    order = np.argsort(handles, kind="stable")
-    files = (handles >> 12)[order]
-    starts = np.flatnonzero(np.r_[True, files[1:] != files[:-1]]) if len(files) else []
-    for start, end in zip(starts, [*starts[1:], len(files)], strict=True):
-        part = drops.take(pa.array(order[start:end])).sort_by("row")
-        yield int(files[start]), coder.RecordBatchCoder().encode(part)
+    order = np.argsort(handles)  # by file, and in a file by row
+    ends = np.flatnonzero(np.diff(handles[order] >> ROW_BITS)) + 1
+    for part in np.split(order, ends) if len(order) else []:
+        yield int(handles[part[0]] >> ROW_BITS), coder.RecordBatchCoder().encode(drops.take(pa.array(part)))
 
 
 def _bands(group: tuple[int, dict[str, Iterable]], minhash: dict | None) -> Iterator[Any]:
@@ -268,8 +273,8 @@ def _verify(group: tuple[int, Iterable[bytes]], work: str, minhash: dict) -> Ite
 def _sets(nodes: np.ndarray, work: str, ngram: int) -> pa.Table:
     """Shingle sets of documents by handle, re-read from their committed files."""
     batches = []
-    for number in np.unique(nodes >> 12):
-        mine = nodes[nodes >> 12 == number]
+    for number in np.unique(nodes >> ROW_BITS):
+        mine = nodes[nodes >> ROW_BITS == number]
         part = _load(str(Path(work, f"{int(number):016x}.arrow"))).take(pa.array(mine & (ROWS - 1)))
         batches.append(duplicates.shingle_rows(part, mine, ngram))
     return pa.Table.from_batches(batches, duplicates.SETS).combine_chunks()
@@ -356,7 +361,11 @@ def _write_shard(group: tuple[int, Iterable[str]], settings: dict[str, Any]) -> 
     name = f"{corpus.SPLITS[split]}-{shard:05d}.arrow"
     size = int(table.column("utf8_bytes").to_numpy().sum())
     rows = table.select(table.schema.names[:-1])
-    info = write_shard(Path(settings["directory"], name), rows, seed=settings["seed"], utf8_bytes=size)
+    aside = Path(settings["directory"], ".work", uuid.uuid4().hex)  # attempts of one shard do not meet
+    aside.mkdir()
+    info = write_shard(aside / name, rows, seed=settings["seed"], utf8_bytes=size)
+    os.replace(aside / name, Path(settings["directory"], name))
+    aside.rmdir()
     yield 0, json.dumps([split, shard, info.model_dump(mode="json")])
 
 
