@@ -13,6 +13,9 @@ import sys
 import time
 from collections.abc import Callable
 
+INTERRUPTED = 130
+GOES_ON = "gristmill: interrupted; the same command goes on where it stopped"
+
 
 class GristmillError(Exception):
     """An error the user is told in one line. `code` is the exit code."""
@@ -39,10 +42,12 @@ def run(main: Callable[[], None]) -> int:
     try:
         main()
     except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # Typer's form of Ctrl-C
+            print(GOES_ON, file=sys.stderr)
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     except KeyboardInterrupt:
-        print("gristmill: interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
+        print(GOES_ON, file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away (`| head`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -81,8 +86,14 @@ def place_of(error: BaseException) -> str:
 
 
 def quiet_libraries(debug: bool) -> None:
-    """Libraries log to stderr what a user cannot act on; only their errors pass."""
+    """Libraries log to stderr what a user cannot act on; only their errors pass.
+
+    Of those not Beam's account of a failed unit: the one line that the user gets says the same, and quotes no document.
+    """
     logging.basicConfig(level=logging.INFO if debug else logging.ERROR, format="%(name)s: %(message)s")
+    if not debug:
+        for name in ("apache_beam.runners.common", "apache_beam.runners.worker"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger().addFilter(lambda record: "apitools not found" not in str(record.msg))
 
 

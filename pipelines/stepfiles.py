@@ -31,9 +31,9 @@ def save(root: str, step: str, units: list[Unit]) -> tuple[str, str, list[Entry]
     entries = [Entry(unit.number, unit.name, require(unit)) for unit in units]
     digest = digest_of(step, [[e.number, e.name, e.manifest.sha256] for e in entries])
     name = f"work/plan/{step}-{digest[:12]}.json"
-    if units and not Path(root, name).exists():
+    if not Path(root, name).exists():
         rows = [[e.number, e.name, e.manifest.digest, e.manifest.files, e.manifest.counts] for e in entries]
-        write_json(units[0], Path(root, name), rows)
+        write_json(Unit(step, "plan", root, digest), Path(root, name), rows)
     return name, digest, entries
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from ...console import as_known, place_of
 from .. import phases
 from ..units import Unit, committed
 
@@ -64,24 +66,45 @@ def spread(begin: beam.Pipeline, units: list[Unit]) -> beam.PCollection:
     )
 
 
+class UnitFailed(Exception):
+    """What an engine hears of a failure, and may log: what a user is told, or its kind and place; never an error's own
+    text, which could quote a document.
+    """
+
+
+_failures: list[Exception] = []  # of this process, since an engine passes on the text of an error and not its kind
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        _failures.append(error)
+        raise UnitFailed(str(as_known(error) or place_of(error))) from None
+
+
 def do_unit(text: str) -> list[str]:
     """One element's work. A replayed bundle, or an engine's retry, finds the unit committed and does nothing."""
-    unit = Unit.from_json(text)
-    if committed(unit) is None:
-        phases.STEPS[unit.step].run(unit)
+    with _reported():
+        unit = Unit.from_json(text)
+        if committed(unit) is None:
+            phases.STEPS[unit.step].run(unit)
     return []
 
 
 def map_blocks(text: str, number: int) -> Iterator[tuple[int, bytes]]:
     """One mapper of a shuffle: the blocks that one upstream unit gives."""
-    unit = Unit.from_json(text)
-    return phases.STEPS[unit.step].map(unit, number)
+    with _reported():
+        unit = Unit.from_json(text)
+        yield from phases.STEPS[unit.step].map(unit, number)
 
 
 def reduce_block(group: tuple[int, Iterable[bytes]], text: str) -> list[str]:
     """One reducer: all blocks of one key, sorted, since an engine gives them in any order."""
-    unit = Unit.from_json(text)
-    phases.STEPS[unit.step].reduce(unit, group[0], sorted(group[1]))
+    with _reported():
+        unit = Unit.from_json(text)
+        phases.STEPS[unit.step].reduce(unit, group[0], sorted(group[1]))
     return []
 
 
@@ -108,16 +131,29 @@ def build_shuffle(begin: beam.Pipeline, unit: Unit) -> None:
 
 
 def run_units(units: list[Unit], runner: str = "local", options: Iterable[str] = ()) -> None:
-    """Do units on an engine: one pipeline for those without a shuffle, one each for the passes of a shuffle."""
+    """Do units on an engine: one pipeline for those without a shuffle, one each for the passes of a shuffle.
+
+    Raises what a unit raised, where it ran in this process, else the engine's error.
+    """
     options = list(options)
     plain = [unit for unit in units if not phases.STEPS[unit.step].shuffles]
     if plain:
         begin = pipeline(runner, options)
         build_units(begin, plain)
-        begin.run().wait_until_finish()
+        _finish(begin)
     for unit in units:
         if phases.STEPS[unit.step].shuffles and committed(unit) is None:
             begin = pipeline(runner, options)
             build_shuffle(begin, unit)
-            begin.run().wait_until_finish()
+            _finish(begin)
             phases.STEPS[unit.step].commit(unit)
+
+
+def _finish(begin: beam.Pipeline) -> None:
+    _failures.clear()
+    try:
+        begin.run().wait_until_finish()
+    except Exception:
+        if _failures:
+            raise _failures[0] from None
+        raise
