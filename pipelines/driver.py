@@ -74,6 +74,8 @@ def run(
         whole = finish.read_run(root)
         if whole and whole["complete"] and whole["identity"] == identity and finish.files_present(root, whole["files"]):
             say(f"{root}: whole and unchanged, nothing to do")
+            if not recipe.keep_work:  # a run that died here left it, and so did one that kept it
+                shutil.rmtree(Path(root, "work"), ignore_errors=True)
             return whole
         prepare(root)
         facts = {

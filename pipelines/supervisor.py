@@ -94,7 +94,12 @@ class Pool:
     def _start(self) -> None:
         ours, theirs = self.context.Pipe()
         process = self.context.Process(target=_work, args=(theirs,), daemon=True)
-        process.start()
+        # Ctrl-C reaches the whole process group; a child born with it blocked dies of us, and not with a traceback
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self.children[ours] = _Child(process)
 
@@ -125,7 +130,6 @@ class Pool:
 
 def _work(pipe: Any) -> None:
     """A worker's life: take chunks, run each as one pipeline, until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: do not outlive a killed parent
     from ..console import quiet_libraries

@@ -7,7 +7,7 @@ the digests of its inputs; a run keeps the units whose digest is unchanged and d
 and never list folders.
 
 Any process may die at any line. `fail_point` lets a test choose the line: GRISTMILL_FAIL_AT="step:point:count" kills
-the process there.
+the process there, "step:point:count:group" its whole process group.
 """
 
 from __future__ import annotations
@@ -37,8 +37,11 @@ def fail_point(step: str, name: str) -> None:
     wanted = os.environ.get("GRISTMILL_FAIL_AT")
     if wanted:
         _passed[f"{step}:{name}"] += 1
-        if wanted == f"{step}:{name}:{_passed[f'{step}:{name}']}":
+        here = f"{step}:{name}:{_passed[f'{step}:{name}']}"
+        if wanted == here:
             os.kill(os.getpid(), signal.SIGKILL)
+        elif wanted == f"{here}:group":
+            os.killpg(0, signal.SIGKILL)
 
 
 def digest_of(*parts: Any) -> str:
