@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from ..console import GristmillError, RequestError, say
+from .compat import check_torch
 from .directory import Lock, TrainingDirectory
 from .distributed import World, join, leave
 from .loader.stream import TokenStream
@@ -33,6 +34,7 @@ def train(settings: TrainSettings, output: str | Path | None = None) -> Path:
     target = output or settings.output
     if target is None:
         raise RequestError("no training directory: give --output DIR, or `output` in the configuration")
+    check_torch()
     world = join()
     try:
         return _train(settings, TrainingDirectory(target), world)

@@ -51,6 +51,18 @@ def test_ten_in_a_row_end_the_run_also_across_a_resume(
     assert checkpoint.newest(tmp_path / "checkpoints").state["guard"] == {"in_a_row": 0, "skipped": 5}
 
 
+def test_bfloat16_products_train_and_write(config: dict, tmp_path: Path) -> None:
+    config |= {"precision": "bf16", "samples": {"every": 20, "prompts": ["the mill"], "tokens": 20}}
+    train(ranks.settings(config), tmp_path)
+    losses = ranks.losses(tmp_path)
+    assert losses[-1] < losses[0] - 0.2
+    weights = ranks.weights(tmp_path)
+    assert {value.dtype for value in weights.values()} == {torch.float32}
+    config |= {"precision": "fp32", "checkpoint": {"every": 20}}
+    train(ranks.settings(config), tmp_path / "fp32")
+    assert losses == pytest.approx(ranks.losses(tmp_path / "fp32"), abs=0.02)
+
+
 def test_adamw_decays_matrices_only_and_keeps_its_state_by_name() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4))
     optimizer = adamw(model, lr=0.1, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.5)

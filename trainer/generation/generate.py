@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from ...console import RequestError
 from ..checkpoint import open_model
+from ..compat import check_torch
 from ..model.attention import Cache
 from ..model.decoder import Decoder
 from ..precision import Precision, choose
@@ -82,6 +83,7 @@ def open_writer(path: str | Path) -> tuple[Writer, dict[str, Any]]:
 
     Needs nothing but the checkpoint. Raises RequestError where there is none, or a damaged one.
     """
+    check_torch()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, config = open_model(Path(path), device)
     try:
