@@ -35,6 +35,11 @@ class World:
         """Whether this rank speaks and writes for all."""
         return self.rank == 0
 
+    @property
+    def asynchronous(self) -> bool:
+        """Whether the device still computes when a call returns."""
+        return self.device.type != "cpu"
+
     def sum(self, value: Tensor) -> Tensor:
         """`value` summed over the ranks, in place; no wait on the host."""
         if self.size > 1:

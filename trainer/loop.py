@@ -176,10 +176,10 @@ class Trainer:
         counts = [tokens, norm, self.guard.in_a_row, self.guard.skipped]
         numbers = torch.cat([sums, torch.stack([count.double() for count in counts])])
         before, self.launched = self.launched, self._launched(lr, numbers)
-        if world.device.type == "cpu":  # has computed it already
-            self.settle()
-        else:
+        if world.asynchronous:
             self._read(before)
+        else:
+            self.settle()
 
     def _launched(self, lr: float, numbers: Tensor) -> Launched:
         """Send a step's numbers to the host without waiting for them."""
@@ -272,13 +272,16 @@ class Trainer:
         with self._listening(), self._progress(), contextlib.closing(self.metrics):
             while self.done < settings.schedule.steps and not (self.told or self.late):
                 self.step()
+                chores = (settings.validation.every, settings.samples.every, settings.checkpoint.every)
+                measure, write, keep = (self.done % every == 0 for every in chores)
+                if measure or write or keep or self.done == settings.schedule.steps:
+                    self.settle()  # so that all that is known of this step is known
                 last = self.done == settings.schedule.steps or self.told or self.late
-                if not self.told:  # who sends a signal may not wait for long
-                    if last or self.done % settings.validation.every == 0:
-                        self.validate()
-                    if last or self.done % settings.samples.every == 0:
-                        self.sample()
-                if last or self.done % settings.checkpoint.every == 0:  # last of all: what a checkpoint follows is done
+                if (last or measure) and not self.told:  # who sends a signal may not wait for long
+                    self.validate()
+                if (last or write) and not self.told:
+                    self.sample()
+                if last or keep:  # after the others: what a checkpoint follows is done, once
                     self.save(run)
         if self.told:
             self._say(f"stopped by a signal after step {self.done:,}; the same command goes on from there")

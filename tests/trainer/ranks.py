@@ -15,6 +15,7 @@ import torch
 import torch.multiprocessing as multiprocessing
 from gristmill.config import validate
 from gristmill.trainer import checkpoint, loop, meters
+from gristmill.trainer.distributed import World
 from gristmill.trainer.run import train
 from gristmill.trainer.settings import TrainSettings
 from safetensors.torch import load_file
@@ -128,6 +129,13 @@ def told_at_step(step: int) -> None:
         whole(self)
 
     loop.Trainer.step = bent
+
+
+def lagging(step: int | None) -> None:
+    """Read numbers a step late, as on a GPU; and be told to stop in step number `step` + 1, if there is one."""
+    World.asynchronous = True
+    if step is not None:
+        told_at_step(step)
 
 
 def nan_in_steps(which: tuple[list[int], int]) -> None:

@@ -79,6 +79,22 @@ def test_sigterm_leaves_a_checkpoint_of_that_very_step(undisturbed: Path, corpus
     ranks.assert_same(undisturbed, tmp_path)
 
 
+@pytest.mark.parametrize("step", [5, 12, 13, 18])
+def test_numbers_that_come_a_step_late_change_nothing(
+    step: int, undisturbed: Path, corpus: Path, tmp_path: Path
+) -> None:
+    """Told in step 6, 13 (a measurement follows it), 14 and 19; known when the next one is under way or at a chore."""
+    with pytest.raises(ProcessExitedException, match="exit code 143"):
+        ranks.run(_config(corpus), tmp_path, bend="lagging", argument=step)
+    stopped = json.loads((tmp_path / "run.json").read_text())["steps_done"]
+    assert stopped == {5: 7, 12: 14, 13: 14, 18: 20}[step]
+    assert len(ranks.losses(tmp_path)) == stopped
+    ranks.run(_config(corpus), tmp_path, bend="lagging")
+    assert ranks.losses(tmp_path) == ranks.losses(undisturbed)
+    a, b = ranks.weights(tmp_path), ranks.weights(undisturbed)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
 def test_time_over_ends_cleanly_and_goes_on(undisturbed: Path, corpus: Path, tmp_path: Path) -> None:
     ranks.run(_config(corpus) | {"max_seconds": 1e-6}, tmp_path)
     assert json.loads((tmp_path / "run.json").read_text())["steps_done"] == 1
