@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+STEP = 4 << 20
 _CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 
 
@@ -79,43 +81,63 @@ def _unchunk(body: bytes) -> bytes:
 
 
 def _unpack(body: bytes, encoding: bytes, limit: int) -> bytes:
-    if encoding in (b"gzip", b"x-gzip") and body[:2] == b"\x1f\x8b":
-        return _inflate(body, 31, limit)
-    if encoding == b"deflate":
-        return _inflate(body, 15 if body[:1] == b"\x78" else -15, limit)
-    if encoding == b"zstd" and body[:4] == b"\x28\xb5\x2f\xfd":
-        import zstandard
-
-        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body) as reader:
-            return _bounded(reader.read(limit + 1), limit)
-    if encoding == b"br":
-        return _unbrotli(body, limit)
+    """The body decoded, in steps: no library bounds what it gives in one call unless it is asked for a piece."""
+    try:
+        if encoding in (b"gzip", b"x-gzip") and body[:2] == b"\x1f\x8b":
+            return _joined(_inflate(body, 31), limit)
+        if encoding == b"deflate":
+            return _joined(_inflate(body, 15 if body[:1] == b"\x78" else -15), limit)
+        if encoding == b"zstd" and body[:4] == b"\x28\xb5\x2f\xfd":
+            return _joined(_unzstd(body), limit)
+        if encoding == b"br":
+            return _joined(_unbrotli(body), limit)
+    except NotEncoded:
+        pass
     return body
 
 
-def _bounded(data: bytes, limit: int) -> bytes:
-    if len(data) > limit:
-        raise TooLarge
-    return data
+class NotEncoded(Exception):
+    """A body that is not what its header says."""
 
 
-def _inflate(body: bytes, wbits: int, limit: int) -> bytes:
+def _joined(pieces: Iterator[bytes], limit: int) -> bytes:
+    held, size = [], 0
+    for piece in pieces:
+        size += len(piece)
+        if size > limit:
+            raise TooLarge
+        held.append(piece)
+    return b"".join(held)
+
+
+def _inflate(body: bytes, wbits: int) -> Iterator[bytes]:
+    unpack = zlib.decompressobj(wbits)
     try:
-        return _bounded(zlib.decompressobj(wbits).decompress(body, limit + 1), limit)
+        while (piece := unpack.decompress(body, STEP)) or unpack.unconsumed_tail:
+            yield piece
+            body = unpack.unconsumed_tail
     except zlib.error:
-        return body
+        raise NotEncoded from None
 
 
-def _unbrotli(body: bytes, limit: int) -> bytes:
+def _unzstd(body: bytes) -> Iterator[bytes]:
+    import zstandard
+
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body) as reader:
+            while piece := reader.read(STEP):
+                yield piece
+    except zstandard.ZstdError:
+        raise NotEncoded from None
+
+
+def _unbrotli(body: bytes) -> Iterator[bytes]:
     import brotli
 
-    unpack, out, size = brotli.Decompressor(), [], 0
+    unpack = brotli.Decompressor()
     try:
-        for at in range(0, len(body), 1 << 12):  # small steps: brotli has no bound on what one call may give
-            out.append(unpack.process(body[at : at + (1 << 12)]))
-            size += len(out[-1])
-            if size > limit:
-                raise TooLarge
+        yield unpack.process(body, output_buffer_limit=STEP)
+        while not unpack.can_accept_more_data():
+            yield unpack.process(b"", output_buffer_limit=STEP)
     except brotli.error:
-        return body
-    return b"".join(out)
+        raise NotEncoded from None

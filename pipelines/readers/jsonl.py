@@ -15,13 +15,16 @@ from ...document import json_text
 from .batches import Part, PartBuilder
 from .streams import lines
 
+# Deeper values would meet Python's recursion limit in one process and not in another
+MAX_DEPTH = 100
+
 _decode = msgspec.json.Decoder().decode
 
 
 def read(unit: dict[str, Any]) -> Iterator[Part]:
     """Parts of the file of a unit of input (see `readers.plan`)."""
     build = PartBuilder(unit["source"])
-    packed = not unit["path"].endswith((".jsonl", ".json", ".ndjson"))
+    packed = not unit["path"].lower().endswith((".jsonl", ".json", ".ndjson"))
     text_field, id_field, limit = unit["text_field"], unit["id_field"], unit["max_record_bytes"]
     for line in lines(unit["path"], limit):
         if line.cut:
@@ -38,7 +41,7 @@ def read(unit: dict[str, Any]) -> Iterator[Part]:
 def _record(build: PartBuilder, number: int, data: bytes, offset: int | None, text_field: str, id_field: str) -> None:
     try:
         value = _decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         try:
             data.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -46,13 +49,21 @@ def _record(build: PartBuilder, number: int, data: bytes, offset: int | None, te
         else:
             build.reject(number, "json", data)
         return
-    except UnicodeDecodeError as error:
-        build.reject(number, "utf8", data, value=error.start)
-        return
     if not isinstance(value, dict):
         build.reject(number, "json", data, detail=json_text({"found": type(value).__name__, "expected": "object"}))
-        return
-    document(build, number, value, offset, data, text_field, id_field)
+    elif data.count(b"[") + data.count(b"{") > MAX_DEPTH and _deep(value):
+        build.reject(number, "json", data)
+    else:
+        document(build, number, value, offset, data, text_field, id_field)
+
+
+def _deep(value: Any) -> bool:
+    """Whether a value is nested deeper than MAX_DEPTH."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [item for v in level for item in (v.values() if isinstance(v, dict) else v)]
+        level = [v for v in level if isinstance(v, (dict, list))]
+    return bool(level)
 
 
 def document(

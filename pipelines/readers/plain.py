@@ -6,26 +6,28 @@ from collections.abc import Iterator
 from typing import Any
 
 from .batches import Part, PartBuilder
-from .streams import Truncated, chunks
+from .streams import Truncated, beginning, chunks
 
 
 def read(unit: dict[str, Any]) -> Iterator[Part]:
     """The one part of a text file: its document, or the row that says why there is none."""
     build = PartBuilder(unit["source"])
-    held, size, limit = [], 0, unit["max_record_bytes"]
+    held, head, size, limit = [], b"", 0, unit["max_record_bytes"]
     try:
         for chunk in chunks(unit["path"]):
             size += len(chunk)
             if size <= limit:
                 held.append(chunk)
+            elif not head:
+                head, held = beginning([*held, chunk]), []
     except Truncated:
-        build.reject(0, "truncated", b"".join(held)[:4096], value=size)
+        build.reject(0, "truncated", head or beginning(held), value=size)
         yield build.take()
         return
-    data = b"".join(held)
     if size > limit:
-        build.reject(0, "too_large", data[:4096], value=size, threshold=limit)
+        build.reject(0, "too_large", head, value=size, threshold=limit)
     else:
+        data = b"".join(held)
         try:
             build.add(0, data.decode("utf-8-sig").replace("\r\n", "\n"), {}, offset=0)
         except UnicodeDecodeError as error:

@@ -21,7 +21,7 @@ class Truncated(Exception):
 
 def chunks(path: str | Path) -> Iterator[bytes]:
     """The unpacked bytes of a file in pieces of about 1 MB. Raises Truncated after the last good piece."""
-    name = str(path)
+    name = str(path).lower()
     with open(path, "rb") as file:
         if name.endswith(".gz"):
             yield from _gzip(file)
@@ -59,11 +59,11 @@ def _gzip(file) -> Iterator[bytes]:
 def _zstd(file) -> Iterator[bytes]:
     import zstandard
 
-    # 4 KB at a time: zstd has no bound on what one call may give, but it cannot unpack more than 128 KB from 4 bytes
+    # 512 bytes at a time: zstd has no bound on what one call may give, but needs 4 bytes for each 128 KB of a bomb
     factory = zstandard.ZstdDecompressor(max_window_size=1 << 27)
     unpack, data, started, held, size = factory.decompressobj(), b"", False, [], 0
     while True:
-        data = data or file.read(4096)
+        data = data or file.read(512)
         if not data:
             break
         try:
@@ -123,13 +123,22 @@ def lines(path: str | Path, limit: int) -> Iterator[Line]:
             size += len(piece)
             if size <= limit:
                 held.append(piece)
-            elif held or not head:
-                head = head or b"".join([*held, piece])[:4096]
-                held = []
+            elif not head:
+                head, held = beginning([*held, piece]), []
     if broken:
-        yield Line(number, offset, b"".join(held)[:4096], size, cut=True)
+        yield Line(number, offset, head or beginning(held), size, cut=True)
     elif size:
         yield _line(number, offset, held, size, head, limit)
+
+
+def beginning(pieces: list[bytes], size: int = 4096) -> bytes:
+    """The first bytes of pieces in a row, without joining them all."""
+    found = b""
+    for piece in pieces:
+        found += piece[: size - len(found)]
+        if len(found) == size:
+            break
+    return found
 
 
 def _line(number: int, offset: int, held: list[bytes], size: int, head: bytes, limit: int) -> Line:

@@ -45,7 +45,7 @@ def _records(path: str, limit: int) -> Iterator[tuple[int, int, Any, Any]]:
     """
     from fastwarc.warc import ArchiveIterator
 
-    packed = path.endswith(".gz")
+    packed = path.lower().endswith(".gz")
     number, start, last = 0, 0, 0
     hurt, short = False, False  # inside damage that has no row yet; the last block was cut off, and its row says so
     while True:
