@@ -56,7 +56,7 @@ def _records(path: str, limit: int) -> Iterator[tuple[int, int, Any, Any]]:
                     if hurt:
                         yield number, last, None, "damaged"
                         number, hurt = number + 1, False
-                    last = start + record.stream_pos
+                    last = record.stream_pos  # of the file, wherever it was opened
                     wanted = _kind(record) in DOCUMENTS and record.content_length <= limit
                     data = record.reader.read() if wanted else None
                     short = data is not None and len(data) < record.content_length
