@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 
 import typer
@@ -32,7 +34,12 @@ for room in (pipelines, tokenize, trainer):
 
 def main() -> None:
     """The console script: run a command, end with its exit code."""
-    sys.exit(console.run(lambda: app(standalone_mode=True)))
+    code = console.run(lambda: app(standalone_mode=True))
+    if code == console.INTERRUPTED:  # at once: taking the interpreter down takes a second where models are loaded
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

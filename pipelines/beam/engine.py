@@ -153,7 +153,16 @@ def _finish(begin: beam.Pipeline) -> None:
     _failures.clear()
     try:
         begin.run().wait_until_finish()
-    except Exception:
+    except Exception as error:
+        if _interrupted(error):
+            raise KeyboardInterrupt from None
         if _failures:
             raise _failures[0] from None
         raise
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether it was Ctrl-C: Beam raises another error in its place when it comes while a unit is being done."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
