@@ -20,6 +20,7 @@ from .http import TooLarge, content_type, parse
 TEXT_MEDIA = {"text/html": "text/html", "application/xhtml+xml": "text/html", "text/plain": "text/plain"}
 DOCUMENTS = ("response", "resource", "conversion")
 _SNIFF = re.compile(rb"\s*(?:\xef\xbb\xbf)?(?:<!doctype html|<html|<head|<body)", re.I)
+_TOKEN = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 _MAGIC = {True: re.compile(rb"\x1f\x8b\x08"), False: re.compile(rb"(?<=\n)WARC/1\.")}
 
 
@@ -53,6 +54,9 @@ def _records(path: str, limit: int) -> Iterator[tuple[int, int, Any, Any]]:
             file.seek(start)
             try:
                 for record in ArchiveIterator(file, parse_http=False):
+                    if not _has_head(record):  # FastWARC makes a record of what lies between records
+                        last, hurt = record.stream_pos, True
+                        continue
                     if hurt:
                         yield number, last, None, "damaged"
                         number, hurt = number + 1, False
@@ -75,6 +79,11 @@ def _records(path: str, limit: int) -> Iterator[tuple[int, int, Any, Any]]:
             yield number, last, None, "truncated"
             return
         start = following
+
+
+def _has_head(record: Any) -> bool:
+    """Whether it says what it is and how long; a kind that nobody knows is allowed (WARC 1.1, section 5.5)."""
+    return bool(_TOKEN.fullmatch(record.headers.get("WARC-Type", ""))) and "Content-Length" in record.headers
 
 
 def _kind(record: Any) -> str:
