@@ -54,7 +54,8 @@ def read(unit: dict[str, Any]) -> Iterator[Part]:
     meta = pq.read_metadata(unit["path"])
     groups = [meta.row_group(i) for i in range(*unit["row_groups"])]
     flat = _held_once(meta.schema.to_arrow_schema(), groups)
-    file = pq.ParquetFile(unit["path"], pre_buffer=False, buffer_size=BUFFER, read_dictionary=flat)
+    options = {"pre_buffer": False, "buffer_size": BUFFER, "page_checksum_verification": True}
+    file = pq.ParquetFile(unit["path"], read_dictionary=flat, **options)
     number = unit["first_row"]
     for i, group in zip(range(*unit["row_groups"]), groups, strict=True):
         end = number + group.num_rows
