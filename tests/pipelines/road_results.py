@@ -101,3 +101,13 @@ def journal(run: Path, event: str) -> list[tuple[str, str]]:
     """(step, unit) of each start or commit, in order; a kill may have cut no line, since each is one write."""
     lines = [json.loads(line) for line in (run / "work" / "journal.jsonl").read_text().splitlines()]
     return [(step, unit) for kind, step, unit, *_ in lines if kind == event]
+
+
+def every_file(run: Path) -> dict[str, str]:
+    """Path -> sha256 of all that a run left, work/ too; but for what says when, how long and by whom."""
+    told = {"run.json", "report.html", ".lock", "work/journal.jsonl"}
+    return {
+        path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(run.rglob("*"))
+        if path.is_file() and path.relative_to(run).as_posix() not in told
+    }
