@@ -21,7 +21,7 @@ TEXT_MEDIA = {"text/html": "text/html", "application/xhtml+xml": "text/html", "t
 DOCUMENTS = ("response", "resource", "conversion")
 _SNIFF = re.compile(rb"\s*(?:\xef\xbb\xbf)?(?:<!doctype html|<html|<head|<body)", re.I)
 _TOKEN = re.compile(r"[A-Za-z0-9_.-]{1,40}")
-_MAGIC = {True: re.compile(rb"\x1f\x8b\x08"), False: re.compile(rb"(?<=\n)WARC/1\.")}
+_MAGIC = {True: re.compile(rb"\x1f\x8b\x08"), False: re.compile(rb"(?<=\n)WARC/[01]\.")}
 
 
 def read(unit: dict[str, Any]) -> Iterator[Part]:
