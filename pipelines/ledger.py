@@ -27,6 +27,9 @@ REJECTED = pa.schema(
     ]
 )
 SAMPLE_PER_RULE, SAMPLE_CHARACTERS = 20, 20_000
+MARGIN = (
+    500  # characters beyond the cut that are scrubbed and then dropped: half an address is no address to a scrubber
+)
 
 
 def damaged_rows(source: str, records: Sequence[Damaged]) -> pa.RecordBatch:
@@ -66,12 +69,20 @@ def verdict_rows(
         )
 
 
-def scrubbed_ids(rows: pa.RecordBatch, scrub: ScrubSettings | None) -> pa.RecordBatch:
-    """Ledger rows with scrubbed ids: a record may be dropped before the scrubber sees it."""
-    ids = rows.column(0)
-    if scrub is None or ids.null_count == len(ids):
+def scrubbed_rows(rows: pa.RecordBatch, scrub: ScrubSettings | None) -> pa.RecordBatch:
+    """Ledger rows with what comes from records scrubbed: a record may be dropped before the scrubber sees it.
+
+    That is their ids, and in the details of damaged records what stands in a header.
+    """
+    if scrub is None:
         return rows
-    return rows.set_column(0, LEDGER.field(0), scrub_ids(ids, scrub))
+    ids, details = rows.column("id"), rows.column("detail")
+    if ids.null_count < len(ids):
+        rows = rows.set_column(0, LEDGER.field("id"), scrub_ids(ids, scrub))
+    if details.null_count < len(details) and rows.column("stage")[0].as_py() == "read":
+        at = LEDGER.get_field_index("detail")
+        rows = rows.set_column(at, LEDGER.field(at), scrub_texts(details, scrub))
+    return rows
 
 
 class Ledger:
@@ -86,7 +97,7 @@ class Ledger:
         if rows.num_rows:
             names = zip(*(rows.column(c).to_pylist() for c in ("stage", "rule", "action")), strict=True)
             self.counts.update("/".join(name) for name in names)
-            self.sink.write(scrubbed_ids(rows, self.scrub))
+            self.sink.write(scrubbed_rows(rows, self.scrub))
 
     def close(self) -> None:
         self.sink.close()
@@ -120,18 +131,25 @@ class Rejects:
         for i, draw in enumerate(draws(key_words(part.column("key")), self.seed, "rejected").tolist()):
             if len(heap) < SAMPLE_PER_RULE or -heap[0][0] > draw:
                 row = part.slice(i, 1).to_pylist()[0]
-                row["text"] = row["text"][:SAMPLE_CHARACTERS]
+                row["text"] = row["text"][: SAMPLE_CHARACTERS + MARGIN]
                 place = (row["source"], row["record"])
                 (heapq.heappush if len(heap) < SAMPLE_PER_RULE else heapq.heapreplace)(heap, (-draw, place, row))
 
     def _write(self, part: pa.RecordBatch) -> None:
+        self.sink.write(self._scrubbed(part))
+
+    def _scrubbed(self, part: pa.RecordBatch) -> pa.RecordBatch:
         if self.scrub is not None:
             part = part.set_column(0, REJECTED.field(0), scrub_ids(part.column(0), self.scrub))
             part = part.set_column(6, REJECTED.field(6), scrub_texts(part.column(6), self.scrub))
-        self.sink.write(part)
+        return part
 
     def close(self) -> None:
         for rule in sorted(self.heaps):
             rows = [row for _, _, row in sorted(self.heaps[rule], key=lambda item: (-item[0], item[1]))]
-            self._write(pa.RecordBatch.from_pylist(rows, schema=REJECTED))
+            scrubbed = self._scrubbed(pa.RecordBatch.from_pylist(rows, schema=REJECTED)).to_pylist()
+            for row, before in zip(scrubbed, rows, strict=True):
+                if len(before["text"]) > SAMPLE_CHARACTERS:  # cut, maybe in the middle of an address
+                    row["text"] = row["text"][:-MARGIN][:SAMPLE_CHARACTERS]
+            self.sink.write(pa.RecordBatch.from_pylist(scrubbed, schema=REJECTED))
         self.sink.close()

@@ -37,7 +37,7 @@ from ...document import LEDGER
 from ...exchange import ExchangeWriter, read_table
 from ...filters.pii.scrub import ScrubSettings
 from .. import corpus, documents, duplicates
-from ..ledger import damaged_rows, scrubbed_ids, verdict_rows
+from ..ledger import damaged_rows, scrubbed_rows, verdict_rows
 from ..readers import inputs
 from ..readers.batches import READ
 from ..recipe import Recipe, to_json
@@ -84,7 +84,7 @@ def _read(text: str, ledger: str | None) -> Iterator[pa.RecordBatch]:
     unit = json.loads(text)
     for part in inputs.read(unit):
         if part.damaged:
-            _account(ledger, [scrubbed_ids(damaged_rows(unit["source"], part.damaged), ScrubSettings())])
+            _account(ledger, [scrubbed_rows(damaged_rows(unit["source"], part.damaged), ScrubSettings())])
         if part.batch.num_rows:
             yield part.batch
 
@@ -113,7 +113,7 @@ def _clean(batch: pa.RecordBatch, settings: dict[str, Any], ledger: str | None) 
     _account(
         ledger,
         [
-            scrubbed_ids(rows, scrub)
+            scrubbed_rows(rows, scrub)
             for stage, seen, verdicts in (*passed.edited, *passed.dropped)
             for rows in verdict_rows(seen, stage.name, stage.version, verdicts)
         ],
