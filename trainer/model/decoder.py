@@ -63,16 +63,21 @@ class Decoder(nn.Module):
 
 @torch.no_grad()
 def initialise(model: Decoder, seed: int) -> None:
-    """Fill the weights: normal of deviation 0.02, those that write to the residual stream divided by sqrt(2 layers).
+    """Fill the weights: normal, of deviation sqrt(2 / (5 dim)), what writes to the residual stream over sqrt(2 layers).
 
-    GPT-2's scheme (Radford et al. 2019): each of the 2 x layers additions to the stream then carries an equal share of
-    its variance. Drawn in float32 on the CPU in the order of the parameters: a function of (config, seed) alone.
+    The second is GPT-2's scheme (Radford et al. 2019): each of the 2 x layers additions to the stream then carries an
+    equal share of its variance. GPT-2's own deviation of 0.02 suits its widths alone; the first (SmallInit, Nguyen and
+    Salazar 2019) is 0.023 at 768 and grows as the model gets narrower, which a small model needs to start learning
+    (measured at width 128, after a million tokens: 2.10 bits per byte, 2.25 with 0.02).
+
+    Drawn in float32 on the CPU in the order of the parameters: a function of (config, seed) alone.
     """
     draw = torch.Generator().manual_seed(seed)
+    wide = math.sqrt(2 / (5 * model.config.dim))
+    narrow = wide / math.sqrt(2 * model.config.layers)
     for name, parameter in model.named_parameters():
         if parameter.ndim < 2:
             parameter.fill_(1.0)  # the gains of the norms
             continue
-        residual = name.endswith(("attention.output.weight", "feedforward.down.weight"))
-        deviation = 0.02 / math.sqrt(2 * model.config.layers) if residual else 0.02
+        deviation = narrow if name.endswith(("attention.output.weight", "feedforward.down.weight")) else wide
         parameter.copy_(torch.empty(parameter.shape, dtype=torch.float32).normal_(0.0, deviation, generator=draw))
