@@ -34,8 +34,8 @@ def read_run(root: str | Path) -> dict[str, Any] | None:
 
 
 def write_run(root: str | Path, facts: dict[str, Any]) -> None:
-    """Write run.json, aside and renamed."""
-    write_text(Path(root, "run.json"), json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    """Write run.json, aside and renamed. Its keys keep their order: that of rules is the order of the road."""
+    write_text(Path(root, "run.json"), json.dumps(facts, indent=1) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
