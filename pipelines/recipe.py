@@ -108,7 +108,7 @@ def to_json(model: Settings | None) -> dict[str, Any] | None:
 def recipe_path(name: str) -> Path:
     """A recipe's file: a path, or the name of a recipe that ships with the package."""
     shipped = Path(__file__).parent / "recipes" / f"{name}.yaml"
-    return shipped if "/" not in name and not Path(name).exists() and shipped.exists() else Path(name)
+    return shipped if "/" not in name and not Path(name).is_file() and shipped.exists() else Path(name)
 
 
 def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
