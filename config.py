@@ -103,6 +103,19 @@ def load(model: type[M], path: str | Path, overrides: Iterable[str] = ()) -> M:
     return validate(model, data, str(path))
 
 
+def find(name: str, shipped: Path) -> Path:
+    """The file that `name` names: a path, or a configuration in the folder `shipped` of the package.
+
+    Raises RequestError naming those that ship.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    known = {path.stem: path for path in sorted(shipped.glob("*.yaml"))}
+    if name not in known:
+        raise RequestError(f"{name}: no such file, nor a configuration that ships ({', '.join(known)})")
+    return known[name]
+
+
 def validate(model: type[M], data: dict, name: str) -> M:
     """`data` as `model`; see `load` for the errors."""
     try:

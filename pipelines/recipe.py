@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ..config import Settings, load
+from ..config import Settings, find, load
 from ..dedup.settings import ExactSettings, MinHashSettings
 from ..filters.extraction.resiliparse import ExtractSettings
 from ..filters.language import LanguageSettings
@@ -105,12 +105,6 @@ def to_json(model: Settings | None) -> dict[str, Any] | None:
     return None if model is None else model.model_dump(mode="json")
 
 
-def recipe_path(name: str) -> Path:
-    """A recipe's file: a path, or the name of a recipe that ships with the package."""
-    shipped = Path(__file__).parent / "recipes" / f"{name}.yaml"
-    return shipped if "/" not in name and not Path(name).is_file() and shipped.exists() else Path(name)
-
-
 def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
     """The recipe of a YAML file, or one that ships, after `path.to.key=value` overrides. Raises RequestError."""
-    return load(Recipe, recipe_path(name), overrides)
+    return load(Recipe, find(name, Path(__file__).parent / "recipes"), overrides)

@@ -46,11 +46,11 @@ def train(
     output: Annotated[Path | None, typer.Option(help="The training directory; a run that is there goes on.")] = None,
 ) -> None:
     """Train a model on a folder of token shards. Run it under torchrun for several processes."""
-    from ..config import load
+    from ..config import find, load
     from .run import train as run
     from .settings import TrainSettings
 
-    run(load(TrainSettings, _recipe(config), settings or ()), output)
+    run(load(TrainSettings, find(config, RECIPES), settings or ()), output)
 
 
 def generate(
@@ -100,16 +100,6 @@ def evaluate(
     model, bigram = compare(directory, tokens)
     print(f"model   {model.per_byte:.4f} bits per byte   {model.nats:.4f} nats a token over {model.tokens:,} tokens")
     print(f"bigram  {bigram.per_byte:.4f} bits per byte   {bigram.nats:.4f} nats a token over {bigram.tokens:,} tokens")
-
-
-def _recipe(config: str) -> Path:
-    """The file that `config` names: a path, or a configuration of the package."""
-    if Path(config).exists():
-        return Path(config)
-    shipped = {path.stem: path for path in sorted(RECIPES.glob("*.yaml"))}
-    if config not in shipped:
-        raise RequestError(f"{config}: no such file, nor a configuration that ships ({', '.join(shipped)})")
-    return shipped[config]
 
 
 def _sampler(temperature: float, top_k: int | None, top_p: float | None, seed: int) -> Sampler:
