@@ -1,11 +1,11 @@
-"""A portable job service on this machine, with a pool of workers: what Spark's and Flink's clients talk to, without them.
+"""A portable job service on this machine, with a pool of workers: what Spark's and Flink's clients speak to.
 
     python deploy/local_job_service.py --port 8099 [--workers 50000]
     gristmill run RECIPE --runner portable -- --job_endpoint=localhost:8099 --environment_type=LOOPBACK
     gristmill run RECIPE --runner portable -- --job_endpoint=localhost:8099 \
         --environment_type=EXTERNAL --environment_config=localhost:50000
 
-LOOPBACK runs the work in the submitting process; EXTERNAL in the pool. Prints one line when both answer; Ctrl-C ends both.
+LOOPBACK runs the work in the submitting process; EXTERNAL in the pool. Prints a line when both answer; Ctrl-C ends them.
 """
 
 from __future__ import annotations

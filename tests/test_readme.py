@@ -1,4 +1,4 @@
-"""The README's reference is generated from the models. `python tests/test_readme.py` (make reference) writes it anew."""
+"""The README's reference is generated from the models; `make reference` (this file, run) writes it anew."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import RequestError, say
+from ..console import say
 
 if TYPE_CHECKING:
     from .generation.sampling import Sampler

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from gristmill.config import load, reference, validate
+from gristmill.config import find, load, reference, validate
 from gristmill.console import RequestError
 from gristmill.trainer import commands, meters
 from gristmill.trainer.compat import check_torch
@@ -70,12 +70,12 @@ def test_mistakes_are_named(config: dict, change: dict, message: str) -> None:
 
 
 def test_a_configuration_is_a_file_or_ships(tmp_path: Path) -> None:
-    assert commands._recipe("tiny") == commands.RECIPES / "tiny.yaml"
+    assert find("tiny", commands.RECIPES) == commands.RECIPES / "tiny.yaml"
     mine = tmp_path / "mine.yaml"
     mine.write_text("{}")
-    assert commands._recipe(str(mine)) == mine
+    assert find(str(mine), commands.RECIPES) == mine
     with pytest.raises(RequestError, match=r"absent: no such file, nor a configuration that ships \(gpt2-124m, tiny\)"):
-        commands._recipe("absent")
+        find("absent", commands.RECIPES)
 
 
 def test_train_then_trace_from_the_command_line(config: dict, tmp_path: Path) -> None:
