@@ -5,7 +5,8 @@
     gristmill run RECIPE --runner portable -- --job_endpoint=localhost:8099 \
         --environment_type=EXTERNAL --environment_config=localhost:50000
 
-LOOPBACK runs the work in the submitting process; EXTERNAL in the pool. Prints a line when both answer; Ctrl-C ends them.
+LOOPBACK runs the work in the submitting process, EXTERNAL in the pool.
+Prints a line when both answer, and Ctrl-C ends them.
 """
 
 from __future__ import annotations

@@ -89,11 +89,11 @@ def write_shard(path: str | Path, table: pa.Table, *, seed: int, utf8_bytes: int
     """
     path = Path(path)
     schema = token_schema(table.schema.field("tokens").type.value_type).with_metadata(METADATA)
-    table = _in_order(table.cast(schema), seed)
+    table = table.cast(schema).combine_chunks()
     aside = path.with_name(f"{path.name}.part")
     tokens = 0
     with pa.OSFile(str(aside), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-        for batch in _bounded(table):
+        for batch in _in_order(table, seed):
             tokens += len(batch["tokens"].flatten())
             writer.write_batch(batch)
     with open(aside, "rb") as file:
@@ -105,25 +105,24 @@ def write_shard(path: str | Path, table: pa.Table, *, seed: int, utf8_bytes: int
     )
 
 
-def _in_order(table: pa.Table, seed: int) -> pa.Table:
-    """Rows by (value, key); between equal keys, whose content is the same anyway, by place in the input."""
+def _in_order(table: pa.Table, seed: int) -> Iterator[pa.RecordBatch]:
+    """Rows by (value, key), in record batches of about TOKENS_PER_BATCH ids; `table` has one chunk a column.
+
+    Between equal keys, whose content is the same anyway, the place in the input decides. Rows are put in order a batch
+    at a time: Arrow needs eight bytes for each token that it moves.
+    """
+    if table.num_rows == 0:
+        return
     words = key_words(table["key"])
     by = {"value": shard_values(words, seed), "high": words[:, 0], "low": words[:, 1]}
     by |= {"source": table["source"], "record": table["record"]}
     order = pc.sort_indices(pa.table(by), sort_keys=[(name, "ascending") for name in by])
-    return table.take(order).combine_chunks()
-
-
-def _bounded(table: pa.Table) -> Iterator[pa.RecordBatch]:
-    """`table` in record batches of about TOKENS_PER_BATCH ids, in buffers that hold nothing but their rows."""
-    if table.num_rows == 0:
-        return
     (whole,) = table.to_batches()
-    offsets = np.asarray(whole["tokens"].offsets)
-    group = (offsets[:-1] - offsets[0]) // TOKENS_PER_BATCH
+    lengths = pc.list_value_length(whole["tokens"]).to_numpy()[order.to_numpy()]
+    group = (np.cumsum(lengths) - lengths) // TOKENS_PER_BATCH
     starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
     for start, end in zip(starts, np.r_[starts[1:], len(group)], strict=True):
-        rows = whole.slice(start, end - start)
+        rows = whole.take(order.slice(start, end - start))
         at = rows.schema.get_field_index("offset")
         yield rows.set_column(at, rows.schema.field(at), _zero_where_null(rows["offset"]))
 
