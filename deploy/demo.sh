@@ -15,10 +15,15 @@ fi
 run=$folder/run
 train=$folder/train
 show gristmill run demo --set "input.paths=[$input]" --set "output=$run" --workers "$workers"
-show gristmill tokens stats "$run/tokens"
+show gristmill tokens verify "$run/tokens"
+[ -n "${2:-}" ] || show gristmill explain "$run" difflib.HtmlDiff.make_table
 show gristmill train tiny --set "data.tokens=$run/tokens" --output "$train"
 show gristmill evaluate "$train"
 show gristmill trace "$train" --step 1
-printf '\nBefore training and after: %s/samples\n' "$train" >&2
+for after in "$train"/samples/*; do :; done # the last one
+printf '\nBefore training the model writes:\n\n' >&2
+cat "$train/samples/step-00000000.txt"
+printf '\nAnd after it:\n\n' >&2
+cat "$after"
 show gristmill generate "$train" --prompt "This function returns" --tokens 60
 printf '\nThe run directory: %s\nThe report:        %s/report.html\nThe model:         %s\n' "$run" "$run" "$train" >&2
