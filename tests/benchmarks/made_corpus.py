@@ -1,0 +1,57 @@
+"""A corpus of any size, made from real prose by edits: for what depends on size, memory and speed."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import zstandard
+
+FILES = ("classic-books-part1.jsonl.zst", "peps-part1.jsonl.zst")
+DOCUMENTS_A_FILE = 1500
+NEAR_DUPLICATES = 0.05  # share of documents that are another one with a word changed
+
+
+def paragraphs(shared_data: Path) -> list[str]:
+    """Paragraphs of books and proposals, some 17,000 of them."""
+    found = []
+    for name in FILES:
+        data = zstandard.ZstdDecompressor().decompressobj().decompress((shared_data / "text-en" / name).read_bytes())
+        for line in data.decode().splitlines():
+            found += [p for p in json.loads(line)["text"].split("\n\n") if len(p) > 200]
+    return found
+
+
+def documents(source: list[str], megabytes: float, seed: int = 0) -> Iterator[str]:
+    """JSON lines of documents of a few paragraphs each, none like another: every sixth word changes its place."""
+    draw = random.Random(seed)
+    size = number = 0
+    words: list[str] = []
+    while size < megabytes * 1e6:
+        if words and draw.random() < NEAR_DUPLICATES:
+            words[draw.randrange(len(words))] = "edited"
+        else:
+            words = "\n\n".join(draw.choices(source, k=draw.randrange(2, 8))).split(" ")
+            for _ in range(len(words) // 6):
+                i, j = draw.randrange(len(words)), draw.randrange(len(words))
+                words[i], words[j] = words[j], words[i]
+        line = json.dumps({"id": f"made-{seed}-{number}", "text": " ".join(words)}) + "\n"
+        size, number = size + len(line), number + 1
+        yield line
+
+
+def write_corpus(folder: Path, source: list[str], megabytes: float, seed: int = 0) -> Path:
+    """Several files of such lines."""
+    folder.mkdir(parents=True)
+    file = None
+    for number, line in enumerate(documents(source, megabytes, seed)):
+        if number % DOCUMENTS_A_FILE == 0:
+            if file:
+                file.close()
+            file = open(folder / f"{number // DOCUMENTS_A_FILE:04d}.jsonl", "w")  # noqa: SIM115
+        file.write(line)
+    if file:
+        file.close()
+    return folder
