@@ -42,15 +42,17 @@ def documents(source: list[str], megabytes: float, seed: int = 0) -> Iterator[st
         yield line
 
 
-def write_corpus(folder: Path, source: list[str], megabytes: float, seed: int = 0) -> Path:
+def write_corpus(
+    folder: Path, source: list[str], megabytes: float, seed: int = 0, documents_a_file: int = DOCUMENTS_A_FILE
+) -> Path:
     """Several files of such lines."""
     folder.mkdir(parents=True)
     file = None
     for number, line in enumerate(documents(source, megabytes, seed)):
-        if number % DOCUMENTS_A_FILE == 0:
+        if number % documents_a_file == 0:
             if file:
                 file.close()
-            file = open(folder / f"{number // DOCUMENTS_A_FILE:04d}.jsonl", "w")  # noqa: SIM115
+            file = open(folder / f"{number // documents_a_file:04d}.jsonl", "w")  # noqa: SIM115
         file.write(line)
     if file:
         file.close()

@@ -1,0 +1,192 @@
+"""`python -m tests.benchmarks [SIZE ...]`: one Markdown table of what the road costs on this machine.
+
+Sizes are megabytes of the memory rows (default 20, 100 and 500). Everything compared is measured in the same minutes
+by the same process, and speed is stated per second of CPU, since other work on a machine stretches its clock. The
+input is real prose by edits; it needs the shared test data (GRISTMILL_TEST_DATA names its folder).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from .made_corpus import paragraphs, write_corpus
+
+HERE = Path(__file__).parent
+RECIPE = [
+    "quality={max_top_2_gram: 1}",
+    "language={keep: [en], min_score: 0.2}",
+    "tokenizer.vocabulary=8192",
+]
+SPEED_MEGABYTES, ROUNDS = 12, 3
+WORKERS_MEGABYTES = 60  # starting a worker takes seconds: the phase must be long beside them
+
+
+@dataclass
+class Row:
+    """One line of the table; what nobody measures yet is a dash."""
+
+    measure: str
+    ours: str
+    peer: str = "-"
+    limit: str = "-"
+
+
+def shared_data() -> Path:
+    """The folder of the shared test data."""
+    places = [os.environ.get("GRISTMILL_TEST_DATA"), HERE.parents[1] / "shared/data", HERE.parents[2] / "shared/data"]
+    found = next((Path(p) for p in places if p and (Path(p) / "MANIFEST.jsonl").exists()), None)
+    if found is None:
+        sys.exit("the shared test data are missing: set GRISTMILL_TEST_DATA to their folder")
+    return found
+
+
+def once(mode: str, folder: Path, small: Path, recipe: str = "text", *more: str) -> dict:
+    """One timed run (see one_run)."""
+    return _answer(_start(mode, folder, small, recipe, *more))
+
+
+def _start(mode: str, folder: Path, small: Path, recipe: str, *more: str) -> subprocess.Popen:
+    command = [sys.executable, str(HERE / "one_run.py"), mode, recipe, str(folder), str(small), *more]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def _answer(process: subprocess.Popen) -> dict:
+    out, _ = process.communicate()
+    if process.returncode:
+        sys.exit(f"a run failed with exit code {process.returncode}")
+    return json.loads(out)
+
+
+def command_line(folder: Path, output: Path, workers: int) -> tuple[float, float, dict]:
+    """(wall seconds, peak MB of the largest process, run.json) of `gristmill run`."""
+    code = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run([sys.executable, '-m', 'gristmill', *sys.argv[1:]], check=True, stdout=subprocess.DEVNULL)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+    )
+    settings = [f"input.paths=[{folder}]", f"output={output}", *RECIPE]
+    sets = [x for s in settings for x in ("--set", s)]
+    start = time.perf_counter()
+    command = [sys.executable, "-c", code, "run", "text", "--workers", str(workers), *sets]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+    wall = time.perf_counter() - start
+    return wall, int(done.stdout) / 1024, json.loads((output / "run.json").read_text())
+
+
+def speed(work: Path, source: list[str], small: Path) -> list[Row]:
+    """Documents and megabytes a second of CPU, and the share of it that Beam takes."""
+    write_corpus(work / "speed" / "in", source, SPEED_MEGABYTES, documents_a_file=100)
+    engine, direct = [], []
+    for i in range(ROUNDS):  # interleaved, so that what else the machine does hits both
+        for mode, results in (("engine", engine), ("direct", direct)):
+            folder = work / "speed" / f"round-{i}-{mode}"
+            folder.mkdir()
+            (folder / "in").symlink_to(work / "speed" / "in")
+            results.append(once(mode, folder, small, "text", *RECIPE))
+    run = min(engine, key=lambda r: r["cpu"])
+    cpu, plain = (min(r["cpu"] for r in results) for results in (engine, direct))
+    share = 1 - plain / cpu
+    spread = statistics.pstdev(r["cpu"] for r in engine) / cpu
+    return [
+        Row("documents phase, documents a CPU second", f"{run['records'] / run['documents_cpu']:,.0f}"),
+        Row("documents phase, MB a CPU second", f"{run['bytes'] / 1e6 / run['documents_cpu']:.2f}"),
+        Row("whole run, documents a CPU second", f"{run['records'] / cpu:,.0f}"),
+        Row("whole run, MB a CPU second", f"{run['bytes'] / 1e6 / cpu:.2f}"),
+        Row("whole run, share of CPU in Beam", f"{100 * share:.1f} % (runs spread by {100 * spread:.0f} %)"),
+    ]
+
+
+def archives(work: Path, data: Path, small: Path) -> list[Row]:
+    """The same of real pages, extraction included."""
+    folder = work / "archives"
+    (folder / "in").mkdir(parents=True)
+    for path in (data / "web" / "warc-open").glob("*.warc.gz"):
+        (folder / "in" / path.name).symlink_to(path)
+    run = once("engine", folder, small, "web")
+    cpu = run["documents_cpu"]
+    return [
+        Row("archives, documents phase, pages a CPU second", f"{run['records'] / cpu:,.0f}"),
+        Row("archives, documents phase, MB of HTML a CPU second", f"{run['bytes'] / 1e6 / cpu:.2f}"),
+    ]
+
+
+def workers(work: Path, source: list[str], small: Path) -> list[Row]:
+    """Two workers against one, beside two copies of the plain loop at once: what the machine itself gives."""
+    folder = work / "workers"
+    write_corpus(folder / "in", source, WORKERS_MEGABYTES, documents_a_file=200)
+    one, _, facts_one = command_line(folder / "in", folder / "one", 1)
+    two, _, facts_two = command_line(folder / "in", folder / "two", 2)
+    copies = []
+    for i in range(3):
+        (folder / f"copy-{i}").mkdir()
+        (folder / f"copy-{i}" / "in").symlink_to(folder / "in")
+    alone = once("direct", folder / "copy-0", small, "text", *RECIPE)["wall"]
+    copies = [_start("direct", folder / f"copy-{i}", small, "text", *RECIPE) for i in (1, 2)]
+    both = max(_answer(process)["wall"] for process in copies)
+    control = 2 * alone / both
+    phase = facts_one["seconds"]["documents"] / facts_two["seconds"]["documents"]
+    return [
+        Row("two workers against one, whole command", f"{one / two:.2f} x ({one:.0f} s, {two:.0f} s)"),
+        Row("two workers against one, documents phase", f"{phase:.2f} x", limit=f"{0.8 * control:.2f} x"),
+        Row("control: two copies of the plain loop at once", f"{control:.2f} x"),
+    ]
+
+
+def memory(work: Path, source: list[str], sizes: list[int]) -> list[Row]:
+    """Peak memory by size of the input, nearly all of it kept."""
+    rows, first = [], None
+    for size in sizes:
+        folder = write_corpus(work / f"memory-{size}" / "in", source, size)
+        wall, peak, facts = command_line(folder, folder.parent / "run", 1)
+        first = first or peak
+        speed = facts["counts"]["read_bytes"] / 1e6 / wall
+        rows.append(
+            Row(
+                f"peak RSS on {size} MB, one worker",
+                f"{peak:,.0f} MB ({wall:,.0f} s, {speed:.1f} MB/s)",
+                limit="-" if peak is first else f"{1.2 * first:,.0f} MB",
+            )
+        )
+    return rows
+
+
+def help_time() -> Row:
+    """`gristmill --help`, best of 5."""
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "gristmill", "--help"], stdout=subprocess.DEVNULL, check=True)
+        times.append(time.perf_counter() - start)
+    return Row("`gristmill --help`, best of 5", f"{min(times):.2f} s", limit="0.50 s")
+
+
+def main() -> None:
+    """Measure everything, print one table."""
+    sizes = [int(a) for a in sys.argv[1:]] or [20, 100, 500]
+    data = shared_data()
+    source = paragraphs(data)
+    with tempfile.TemporaryDirectory(prefix="gristmill-bench-") as folder:
+        work = Path(folder)
+        small = write_corpus(work / "small", source, 0.3)
+        rows = [help_time(), *speed(work, source, small), *archives(work, data, small)]
+        rows += [*workers(work, source, small), *memory(work, source, sizes)]
+    print(f"{os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}\n")
+    print("| measure | ours | peer | limit |\n|---|---|---|---|")
+    for row in rows:
+        print(f"| {row.measure} | {row.ours} | {row.peer} | {row.limit} |")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"\nThe table took {used.ru_utime + used.ru_stime:,.0f} s of CPU.")
+
+
+if __name__ == "__main__":
+    main()
