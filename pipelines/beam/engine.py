@@ -1,4 +1,4 @@
-"""How units meet an engine: Impulse, the plan, a key that is a hash of the unit's name, GroupByKey, the work.
+"""How units meet an engine: Impulse, the plan, a key that is a hash of the unit's text, GroupByKey, the work.
 
 No step draws a random number before a shuffle, and beam.Reshuffle, which does, is not used: an engine that retries
 half of such a stage loses and duplicates elements. Transforms used are Impulse, FlatMap and GroupByKey. The local
@@ -53,16 +53,15 @@ def _local_options() -> list[str]:
     return os.environ.get("GRISTMILL_BEAM_OPTIONS", "").split()
 
 
-def spread(begin: beam.Pipeline, units: list[Unit]) -> beam.PCollection:
-    """Units as elements that an engine may place anywhere: texts of JSON, keyed by the hash of their names."""
-    texts = [unit.to_json() for unit in units]
-    keyed = [(signed_hash(f"{unit.step}/{unit.name}"), text) for unit, text in zip(units, texts, strict=True)]
+def spread(begin: beam.Pipeline, texts: Iterable[str]) -> beam.PCollection:
+    """Texts as elements that an engine may place anywhere: keyed by their hashes, each once."""
+    keyed = [(signed_hash(text), text) for text in texts]
     return (
         begin
         | "impulse" >> beam.Impulse()
         | "plan" >> beam.FlatMap(lambda _: keyed).with_output_types(tuple[int, str])
         | "spread" >> beam.GroupByKey()
-        | "units" >> beam.FlatMap(lambda group: sorted(set(group[1]))).with_output_types(str)
+        | "texts" >> beam.FlatMap(lambda group: sorted(set(group[1]))).with_output_types(str)
     )
 
 
@@ -110,21 +109,16 @@ def reduce_block(group: tuple[int, Iterable[bytes]], text: str) -> list[str]:
 
 def build_units(begin: beam.Pipeline, units: list[Unit]) -> None:
     """The pipeline of units that need no shuffle."""
-    spread(begin, units) | "work" >> beam.FlatMap(do_unit).with_output_types(str)
+    spread(begin, [unit.to_json() for unit in units]) | "work" >> beam.FlatMap(do_unit).with_output_types(str)
 
 
 def build_shuffle(begin: beam.Pipeline, unit: Unit) -> None:
     """The pipeline of one pass of a shuffle: upstream units -> blocks of hashes -> GroupByKey -> files."""
     text = unit.to_json()
-    numbers = phases.STEPS[unit.step].mappers(unit)
+    mappers = [str(number) for number in phases.STEPS[unit.step].mappers(unit)]
     (
-        begin
-        | "impulse" >> beam.Impulse()
-        | "plan"
-        >> beam.FlatMap(lambda _: [(signed_hash(str(n)), n) for n in numbers]).with_output_types(tuple[int, int])
-        | "spread" >> beam.GroupByKey()
-        | "mappers" >> beam.FlatMap(lambda group: sorted(set(group[1]))).with_output_types(int)
-        | "blocks" >> beam.FlatMap(lambda n: map_blocks(text, n)).with_output_types(tuple[int, bytes])
+        spread(begin, mappers)
+        | "blocks" >> beam.FlatMap(lambda number: map_blocks(text, int(number))).with_output_types(tuple[int, bytes])
         | "shuffle" >> beam.GroupByKey()
         | "reduce" >> beam.FlatMap(reduce_block, text).with_output_types(str)
     )

@@ -42,7 +42,7 @@ from ..readers import inputs
 from ..readers.batches import READ
 from ..recipe import Recipe, to_json
 from . import coder
-from .engine import signed_hash
+from .engine import spread
 
 coder.register()
 ROW_BITS = 12  # of a handle; the other 51 are the number of the committed file
@@ -69,15 +69,7 @@ class ReadDocuments(beam.PTransform):
         self.ledger = ledger
 
     def expand(self, begin: beam.Pipeline) -> beam.PCollection:
-        keyed = [(signed_hash(text), text) for text in self.units]
-        return (
-            begin
-            | "impulse" >> beam.Impulse()
-            | "plan" >> beam.FlatMap(lambda _: keyed).with_output_types(tuple[int, str])
-            | "spread" >> beam.GroupByKey()
-            | "units" >> beam.FlatMap(lambda group: sorted(set(group[1]))).with_output_types(str)
-            | "read" >> beam.FlatMap(_read, self.ledger).with_output_types(pa.RecordBatch)
-        )
+        return spread(begin, self.units) | "read" >> beam.FlatMap(_read, self.ledger).with_output_types(pa.RecordBatch)
 
 
 def _read(text: str, ledger: str | None) -> Iterator[pa.RecordBatch]:
