@@ -114,7 +114,7 @@ def _plain(i: int, text: str, draw: random.Random) -> Record:
         record["fetched"] = f"2021-03-{1 + i % 28:02d}"
     record["meta"] = {"score": i / 7, "rank": i, "tags": ["a", "b"][: i % 3], "by": {"name": None, "year": 1900 + i}}
     record["checked"] = bool(i % 2)
-    record["weight"] = float(i) if i % 2 else i + 0.25
+    record["weight"] = i if i % 2 else i + 0.25  # whole numbers among others: doubles in a table
     record["nothing"] = None
     return record
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -127,9 +128,13 @@ def fail_points(step: str, whole: Path) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_every_fail_point(step, drill_recipe, whole, tmp_path):
-    """Each point on its own: a new run, killed there, run again."""
-    for number, point in enumerate(fail_points(step, whole)):
+    """Each point on its own: a run that came to the step and no further is killed there, and run again."""
+    points = fail_points(step, whole)
+    begun = drill_recipe(tmp_path / "begun")
+    assert forked(begun, next(point for point in points if point.endswith(("open:1", "block:1")))) == KILLED
+    for number, point in enumerate(points):
         value = drill_recipe(tmp_path / str(number))
+        shutil.copytree(begun["output"], value["output"])
         assert forked(value, point) == KILLED, f"{point} was not reached: {log_of(value)}"
         watch = Watch(Path(value["output"]))
         watch.look()
@@ -189,6 +194,18 @@ def _group_drill(value: dict, point: str, whole: Path) -> None:
 def test_group_killed_with_two_workers(drill_recipe, whole, tmp_path):
     """Supervisor and workers die at once."""
     _group_drill(drill_recipe(tmp_path), "documents:renamed:8", whole)
+
+
+def test_supervisor_killed_alone(drill_recipe, whole, tmp_path):
+    """Its workers do not outlive it, not even one that does nothing and would never see its pipe end."""
+    value = drill_recipe(tmp_path)
+    with started(value, workers=2) as process:
+        os.kill(_worker_at_work(Path(value["output"]), process.pid), signal.SIGSTOP)
+        process.kill()
+        process.wait()
+        assert group_is_gone(process.pid)
+    assert forked(value) == 0, log_of(value)
+    check(Path(value["output"]), whole)
 
 
 @pytest.mark.slow
