@@ -108,7 +108,7 @@ def find(name: str, shipped: Path) -> Path:
 
     Raises RequestError naming those that ship.
     """
-    if Path(name).is_file():
+    if Path(name).exists() and not Path(name).is_dir():  # a pipe will do: `gristmill run <(make-recipe)`
         return Path(name)
     known = {path.stem: path for path in sorted(shipped.glob("*.yaml"))}
     if name not in known:
