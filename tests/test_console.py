@@ -140,7 +140,7 @@ def command(tmp_path, *arguments: str, **options) -> subprocess.Popen:
         (["run"], 2, "Missing argument"),
         (["run", "web", "--limit", "none"], 2, "--limit"),
         (["no-such-command"], 2, "No such command"),
-        (["run", "no/such/recipe.yaml"], 2, "gristmill: no/such/recipe.yaml: no such file, nor a configuration that ships"),
+        (["run", "no/such/recipe.yaml"], 2, "no/such/recipe.yaml: no such file, nor a configuration that ships"),
         (["explain", ".", "x"], 2, "gristmill: .: not a run directory (it has no run.json)\n"),
         (["report", "."], 2, "gristmill: .: not a run directory (it has no run.json)\n"),
     ],
