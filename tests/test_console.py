@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 from gristmill import console
@@ -158,10 +159,15 @@ def test_interrupted(tmp_path):
     fifo = tmp_path / "recipe.yaml"
     os.mkfifo(fifo)
     process = command(tmp_path, "run", str(fifo))
-    with open(fifo, "w"):  # returns when the other side waits for the file's text
-        time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+    writer = None
+    while writer is None:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+        with suppress(OSError):  # until the other side waits for the file's text
+            writer = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    os.close(writer)
     assert process.returncode == 130, err
     assert err == "gristmill: interrupted; the same command goes on where it stopped\n"
 
