@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import apache_beam as beam
@@ -11,8 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 import road_engines
 import road_inputs
+import yaml
+from apache_beam.options.pipeline_options import PipelineOptions
 from road_results import TERMINAL, difference, results, token_rows
 
+README = road_engines.ROOT / "README.md"
 IN_MEMORY = ["--direct_running_mode=in_memory"]
 THREADS = ["--direct_running_mode=multi_threading", "--direct_num_workers=3"]
 
@@ -102,6 +106,28 @@ def test_the_same_as_a_run(options, recipe_value, same, tmp_path):
     found = _go(tmp_path, recipe_value, options)
     assert difference(same, found) == ""
     assert len(road_engines.bundles) >= (3 if options == THREADS else 1)
+
+
+def test_the_pipeline_of_the_readme(recipe_value, same, plain_input, tmp_path):
+    """The lines of the README as they stand there, but for the names of files: what it says is what one gets."""
+    block = next(code for code in re.findall(r"```python\n(.*?)```", README.read_text(), re.S) if "Deduplicate" in code)
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe_value))
+    for name, path in {
+        "recipe.yaml": tmp_path / "recipe.yaml",
+        "crawl/*.warc.gz": f"{plain_input}/*",
+        "/shared/": f"{tmp_path}/",
+        "tokenizer.json": recipe_value["tokenizer"]["path"],
+    }.items():
+        assert f'"{name}' in block, name
+        block = block.replace(f'"{name}', f'"{path}')
+    options = PipelineOptions(["--runner=FnApiRunner", *THREADS])
+    exec(compile(block, "README.md", "exec"), {"options": options})
+    found = token_rows(tmp_path / "tokens")
+    rows = [sorted(tokens["train"] + tokens["validation"]) for tokens in (same, found)]
+    assert rows[0] == rows[1], "the split differs, and nothing else"
+    account = [row for path in (tmp_path / "ledger").iterdir() for row in pq.read_table(path).to_pylist()]
+    near = {(row["key"].hex(), row["value"]) for row in account if row["rule"] == "near_duplicate"}
+    assert near == {(row[0], row[4]) for row in same["terminal"] if row[2] == "near_duplicate"}
 
 
 def test_the_tokens_are_a_corpus(recipe_value, same, tmp_path):
