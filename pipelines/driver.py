@@ -108,7 +108,7 @@ def documents_versions() -> list[int]:
 
 def _sources(recipe: Recipe) -> list[dict[str, Any]]:
     options = {name: getattr(recipe.input, name) for name in ("text_field", "id_field", "max_record_bytes")}
-    return inputs.units(recipe.input.paths, recipe.input.root, options)
+    return inputs.units(recipe.input.paths, recipe.input.root, options, recipe.output)
 
 
 def _check(recipe: Recipe, runner: str) -> None:

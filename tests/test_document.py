@@ -172,8 +172,7 @@ def test_golden_keys():
 @given(st.recursive(st.none() | TEXT | st.floats() | st.integers(), lambda s: st.lists(s) | st.dictionaries(TEXT, s)))
 def test_json_text_is_json_with_sorted_keys(value):
     text = json_text(value)
-    assert "NaN" not in json.dumps(json.loads(text, parse_constant=pytest.fail))
-    assert json_text(json.loads(text)) == text
+    assert json_text(json.loads(text, parse_constant=pytest.fail)) == text
 
 
 # -- key words -------------------------------------------------------------------------------------------------------

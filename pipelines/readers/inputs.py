@@ -59,15 +59,27 @@ def _known() -> str:
     return " ".join(end for ends in FORMATS.values() for end in ends)
 
 
-def units(patterns: Sequence[str], root: str | None, options: dict[str, Any]) -> list[dict[str, Any]]:
-    """The units of input, ordered by source: what a reader needs, and `stamp`, which tells whether it changed."""
+def units(
+    patterns: Sequence[str], root: str | None, options: dict[str, Any], output: str | None = None
+) -> list[dict[str, Any]]:
+    """The units of input, ordered by source: what a reader needs, and `stamp`, which tells whether it changed.
+
+    What lies in `output` is no input, though a folder that is may hold it. Raises RequestError.
+    """
     paths = find(patterns)
+    if output is not None:
+        inside = os.path.abspath(output) + os.sep
+        paths = [path for path in paths if not path.startswith(inside)]
+        if not paths:
+            raise RequestError(f"{output}: all files of the input lie in the output")
     base = os.path.abspath(root) if root else os.path.commonpath([os.path.dirname(p) for p in paths])
     result = []
     for path in paths:
         source = os.path.relpath(path, base)
         if source.startswith(".."):
             raise RequestError(f"{path}: lies outside input.root ({base})")
+        if not _is_utf8(source):
+            raise RequestError(f"{os.fsencode(path)!r}: this file's name is not valid UTF-8; rename it")
         status = os.stat(path)
         unit = {"source": source, "path": path, "format": format_of(path), **options}
         stamp = [source, status.st_size, status.st_mtime_ns]
@@ -79,6 +91,14 @@ def units(patterns: Sequence[str], root: str | None, options: dict[str, Any]) ->
             more = {"row_groups": [first, last], "first_row": row, "size": size}
             result.append({**unit, **more, "name": name, "stamp": [*stamp, first, last]})
     return result
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # Python's escapes for other bytes
+        return False
+    return True
 
 
 def _ranges(path: str, text_field: str) -> Iterator[tuple[int, int, int, int]]:

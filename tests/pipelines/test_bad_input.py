@@ -121,6 +121,28 @@ def test_tables_that_do_not_fit(cli, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_an_output_inside_the_input(cli, tmp_path):
+    """The run's own files are no input, so that the same command again has nothing to do."""
+    (tmp_path / "in").mkdir()
+    lines_file(tmp_path / "in" / "a.jsonl", 3)
+    path = recipe(tmp_path, [tmp_path / "in"], output=str(tmp_path / "in" / "run"), keep_work=True)
+    assert cli("run", path)[0] == 0
+    code, out, err = cli("run", path)
+    assert (code, "3 documents" in out) == (0, True)
+    assert "whole and unchanged, nothing to do" in err
+    path = recipe(tmp_path, [tmp_path / "in" / "run"], output=str(tmp_path / "in" / "run"))
+    assert "all files of the input lie in the output" in wrong(cli, path)
+
+
+def test_a_name_that_is_not_utf8(cli, tmp_path):
+    (tmp_path / "in").mkdir()
+    try:
+        (tmp_path / "in" / os.fsdecode(b"caf\xe9.jsonl")).write_text('{"text": "a"}')
+    except OSError:
+        pytest.skip("this file system refuses such names")
+    assert "caf\\xe9.jsonl': this file's name is not valid UTF-8" in wrong(cli, recipe(tmp_path, [tmp_path / "in"]))
+
+
 def test_other_wrong_requests(cli, tmp_path):
     path = recipe(tmp_path, [lines_file(tmp_path / "a.jsonl", 1)])
     for share in ("0", "101%", "-1%", "many"):
