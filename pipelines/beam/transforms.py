@@ -51,7 +51,10 @@ PARTITIONS = 16  # of a band, and of the content hashes
 
 
 class ReadDocuments(beam.PTransform):
-    """Files -> batches of documents, schema readers.batches.READ. `ledger`: folder for the rows of damaged records."""
+    """Files -> batches of documents, schema readers.batches.READ; the options are those of a recipe's `input`.
+
+    `ledger`: folder for the rows of damaged records, whose ids are scrubbed with the default settings.
+    """
 
     def __init__(
         self,
@@ -117,7 +120,8 @@ def _clean(batch: pa.RecordBatch, settings: dict[str, Any], ledger: str | None) 
 class Deduplicate(beam.PTransform):
     """Phase 2 on batches of schema DOCUMENT: exact duplicates, then near ones, verified. Gives the survivors.
 
-    `work`: a folder that all workers share. `ledger`: folder for the rows of what was dropped.
+    `work`: a folder that all workers share. `ledger`: folder for the rows of what was dropped. Batches that are equal
+    in every byte count once.
     """
 
     def __init__(

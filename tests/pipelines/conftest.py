@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # so that the helpers beside this file can be imported by name
+sys.path.insert(0, str(Path(__file__).parent))  # so that the road_*.py beside this file can be imported by name
 
 import road_inputs
 import road_results
