@@ -6,7 +6,6 @@ what is committed and does the rest; on a whole run whose recipe and inputs are 
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -253,8 +252,3 @@ def load_facts(root: str | Path) -> dict[str, Any]:
     if not facts["complete"]:
         raise RequestError(f"{root}: the run is not whole; `gristmill run` goes on with it")
     return facts
-
-
-def dump(facts: dict[str, Any]) -> str:
-    """Facts as JSON text."""
-    return json.dumps(facts, indent=1, sort_keys=True) + "\n"
