@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from hypothesis import settings
 # Examples run on machines that do other things as well: how long one takes says nothing
 settings.register_profile("gristmill", deadline=None)
 settings.load_profile("gristmill")
+
+# A job in the background of a script ignores Ctrl-C, and its children would: the tests of Ctrl-C start from the default
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _shared_data() -> Path | None:
