@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 
 import typer
@@ -39,6 +40,7 @@ def main() -> None:
         with contextlib.suppress(OSError):
             sys.stdout.flush()
         os._exit(code)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the work is over: there is nothing left to interrupt
     sys.exit(code)
 
 
