@@ -165,6 +165,7 @@ def test_interrupted(tmp_path):
         time.sleep(0.1)
         with suppress(OSError):  # until the other side waits for the file's text
             writer = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    time.sleep(0.5)  # it reads now: a signal between the two calls would be noticed only when text comes
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     os.close(writer)
