@@ -160,6 +160,21 @@ def memory(work: Path, source: list[str], sizes: list[int]) -> list[Row]:
     return rows
 
 
+def training(work: Path) -> Row:
+    """The tiny preset on the tokens of the runs before, beside forward and backward alone."""
+    tokens = work / "speed" / "round-0-engine" / "engine" / "tokens"
+    command = [sys.executable, str(HERE / "training_speed.py"), str(tokens), str(work / "train")]
+    quiet = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}  # as `gristmill train` sets it
+    out = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True, env=quiet)
+    speeds = json.loads(out.stdout)
+    share = speeds["trainer"] / speeds["bare"]
+    return Row(
+        "training, tiny preset, tokens a second",
+        f"{speeds['trainer']:,.0f} ({100 * share:.0f} % of the bare loop)",
+        f"{speeds['bare']:,.0f} (forward and backward alone)",
+    )
+
+
 def help_time() -> Row:
     """`gristmill --help`, best of 5."""
     times = []
@@ -178,7 +193,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="gristmill-bench-") as folder:
         work = Path(folder)
         small = write_corpus(work / "small", source, 0.3)
-        rows = [help_time(), *speed(work, source, small), *archives(work, data, small)]
+        rows = [help_time(), *speed(work, source, small), training(work), *archives(work, data, small)]
         rows += [*workers(work, source, small), *memory(work, source, sizes)]
     print(f"{os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}\n")
     print("| measure | ours | peer | limit |\n|---|---|---|---|")
