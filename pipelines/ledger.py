@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ..document import DROP, EDIT, KEY_BYTES, LEDGER, draws, key_words, ledger_rows
 from ..filters.pii.scrub import ScrubSettings, scrub_ids, scrub_texts
-from ..filters.rule import Drops, Edits
+from ..filters.stage import Drops, Edits
 from .files import ParquetSink
 from .readers.batches import Damaged
 

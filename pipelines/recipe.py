@@ -13,7 +13,7 @@ from ..dedup.settings import ExactSettings, MinHashSettings
 from ..filters.extraction.resiliparse import ExtractSettings
 from ..filters.language import LanguageSettings
 from ..filters.pii.scrub import ScrubSettings
-from ..filters.quality.gopher import GopherSettings
+from ..filters.quality.settings import QualitySettings
 from ..tokenize.training import TokenizerSettings
 
 Positive = Annotated[int, Field(gt=0)]
@@ -76,8 +76,9 @@ class Recipe(Settings):
     language: LanguageSettings | None = Field(
         LanguageSettings(), description="Language of each document; null: not measured"
     )
-    quality: GopherSettings | None = Field(
-        GopherSettings(), description="Gopher's quality and repetition rules; null: none"
+    quality: QualitySettings | None = Field(
+        QualitySettings(gopher_repetition={}, gopher_quality={}),
+        description="Rules of quality in their order; those named here are on, null: none",
     )
     scrub: ScrubSettings | None = Field(ScrubSettings(), description="Personal data; null leaves it in the text")
     dedup: DedupSettings = Field(DedupSettings(), description="Duplicates")

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from ...config import Settings
-from ..rule import Drops, Edits, Outcome, with_text
+from ..stage import Drops, Edits, Outcome, with_text
 
 HTML = "text/html"
 

@@ -30,7 +30,7 @@ from pydantic import Field
 from ...config import Settings
 from ...console import WorkError
 from ...document import json_text
-from ..rule import Edits, Outcome
+from ..stage import Edits, Outcome
 from .actions import hide_tags, regions, replace
 from .fields import hide_neutral, scrub_json
 from .finding import KINDS, Kind

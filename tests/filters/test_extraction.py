@@ -12,7 +12,7 @@ import pytest
 from gristmill.document import DOCUMENT
 from gristmill.filters.extraction import Extract, ExtractSettings, resiliparse
 from gristmill.filters.extraction.guard import LIMITS, page_costs
-from gristmill.filters.rule import first_verdicts
+from gristmill.filters.stage import first_verdicts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

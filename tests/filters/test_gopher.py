@@ -19,7 +19,7 @@ from gristmill.console import RequestError
 from gristmill.document import DOCUMENT
 from gristmill.filters.measures.characters import PUNCTUATION, SENTENCE_ENDS
 from gristmill.filters.quality.gopher import RULES, STOP_WORDS, Gopher, GopherSettings
-from gristmill.filters.rule import first_verdicts
+from gristmill.filters.stage import first_verdicts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

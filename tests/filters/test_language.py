@@ -15,7 +15,7 @@ import zstandard
 from gristmill.console import RequestError
 from gristmill.document import DOCUMENT
 from gristmill.filters.language import Language, LanguageSettings, _bundled_model
-from gristmill.filters.rule import first_verdicts
+from gristmill.filters.stage import first_verdicts
 
 TEXTS = [
     "The mill grinds the grain between two stones, and the miller listens to the sound.",

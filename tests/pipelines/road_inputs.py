@@ -170,7 +170,7 @@ def _edits(text: str, n: int, draw: random.Random) -> list[str]:
 def one_document_a_rule(pieces: list[str]) -> dict[str, str]:
     """Rule -> a text whose first broken rule it is: of many texts made to break one, the first that does."""
     from gristmill.filters.quality.gopher import RULES, Gopher, GopherSettings
-    from gristmill.filters.rule import first_verdicts
+    from gristmill.filters.stage import first_verdicts
 
     made = list(_suspects(" ".join(pieces).split()))
     batch = pa.RecordBatch.from_pydict({"text": pa.array(made, pa.large_string())})

@@ -1,0 +1,104 @@
+"""The part of a recipe that names rules: which ones, in which order, with which thresholds, for which language."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from typing import Any
+
+from pydantic import Field, ValidationError, create_model, model_validator
+
+from ...config import Settings
+from ..rule import Rule
+from ..rules import RuleStage
+from . import RULES
+
+
+class _Rules(Settings):
+    """What the fields of the rules are added to."""
+
+    own: dict[str, dict[str, Any]] = Field(
+        {}, description="Rules of your own: `module:Class` and its settings. The module is imported, so trust it"
+    )
+    languages: dict[str, dict[str, dict[str, Any] | None]] = Field(
+        {}, description="By language, rule and setting: what differs from the above; null leaves a rule out"
+    )
+    order: tuple[str, ...] = Field((), strict=False, description="Names of the rules in order; by default as they stand in the file")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_order(cls, data: Any) -> Any:
+        if isinstance(data, dict) and not data.get("order"):
+            named = []
+            for key, value in data.items():
+                if key == "own" and isinstance(value, dict):
+                    named += value
+                elif key not in _Rules.model_fields and value is not None:
+                    named.append(key)
+            data = data | {"order": named}
+        return data
+
+    @model_validator(mode="after")
+    def _whole(self) -> _Rules:
+        named = {rule.name for rule in RULES if getattr(self, rule.name, None) is not None} | set(self.own)
+        if sorted(self.order) != sorted(named):
+            raise ValueError(f"order: expected each of {', '.join(sorted(named))} once, found {', '.join(self.order)}")
+        for name in self.own:
+            _build(self._kind(name), self.own[name], f"own.{name}")
+        for language, changes in self.languages.items():
+            if unknown := sorted(set(changes) - named):
+                raise ValueError(f"languages.{language}.{unknown[0]}: no rule of this recipe ({', '.join(self.order)})")
+            self._rules(language)
+        return self
+
+    def _kind(self, name: str) -> type[Rule]:
+        """The class of a rule. Raises ValueError where a rule of the user's own cannot be imported."""
+        known = {rule.name: rule for rule in RULES}
+        if name in known:
+            return known[name]
+        module, _, attribute = name.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ValueError(f"own.{name}: cannot be imported: {error}") from None
+        if not (isinstance(found, type) and issubclass(found, Rule)):
+            raise ValueError(f"own.{name}: not a class derived from gristmill.filters.rule.Rule")
+        return found
+
+    def _rules(self, language: str | None = None) -> list[Rule | None]:
+        changes = self.languages.get(language or "", {})
+        rules: list[Rule | None] = []
+        for name in self.order:
+            value = self.own[name] if name in self.own else getattr(self, name).model_dump(mode="json")
+            if name in changes and changes[name] is None:
+                rules.append(None)
+                continue
+            where = f"languages.{language}.{name}" if name in changes else name
+            rules.append(_build(self._kind(name), value | (changes.get(name) or {}), where))
+        return rules
+
+
+def _build(kind: type[Rule], value: dict[str, Any], where: str) -> Rule:
+    try:
+        return kind(kind.Settings.model_validate_json(json.dumps(value)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join([where, *map(str, first["loc"])])
+        raise ValueError(f"{place}: {first['msg']}") from None
+
+
+QualitySettings = create_model(
+    "QualitySettings",
+    __base__=_Rules,
+    __doc__="Rules of quality, in the order in which they stand.",
+    **{
+        rule.name: (rule.Settings | None, Field(None, description=(rule.__doc__ or "").strip().split("\n")[0]))
+        for rule in RULES
+    },
+)
+
+
+def quality_stage(settings: _Rules, all_signals: bool = False) -> RuleStage:
+    """The stage `quality` of a recipe."""
+    languages = {language: settings._rules(language) for language in settings.languages}
+    return RuleStage("quality", settings._rules(), languages, all_signals)
