@@ -112,6 +112,10 @@ class Rule:
                 asked.append(Check(rule, f"{prefix}_{limit.signal}", float(value), at_least))
         return tuple(asked)
 
+    def files(self) -> tuple[str, ...]:
+        """Paths of the files that the settings name (lists, models): what is in them is a setting as well."""
+        return ()
+
     def measure(self, texts: Texts) -> Measured:
         """Signals of the active rows of `texts`. It never raises for a text, whatever that text holds."""
         raise NotImplementedError

@@ -46,6 +46,11 @@ class RuleStage:
         self.names = [rule.name for rule in first]
         self.version = ",".join(f"{rule.name}={rule.version}" for rule in first)
 
+    def files(self) -> tuple[str, ...]:
+        """Paths of the files that the settings of the rules name."""
+        every = [rule for rules in (self.rules, *self.languages.values()) for rule in rules if rule is not None]
+        return tuple(sorted({path for rule in every for path in rule.files()}))
+
     def __call__(self, batch: pa.RecordBatch) -> Outcome:
         """Signals of what was measured, a drop for each broken check in order, cuts of the documents that stay."""
         texts, outcome = Texts(batch), Outcome(batch)

@@ -1,4 +1,4 @@
-"""Phase 1, one fused pass over a unit of input: read, extract, language, quality, scrub.
+"""Phase 1, one fused pass over a unit of input: read, extract, language, the rules, scrub.
 
 Scrubbing ends the pass, so nothing unscrubbed is ever written. What leaves: surviving text, signals, ledger rows, and
 for each survivor what the later phases need without its text: content hash, survivor rank, MinHash signature.
@@ -19,15 +19,23 @@ import pyarrow.compute as pc
 
 from ..console import WorkError
 from ..document import DOCUMENT, KEY_BYTES, below, draws, key_words, text_buffers, words_to_keys
+from ..filters.rules import RuleStage
 from ..filters.stage import Drops, Stage, first_verdicts
 from .files import ArrowSink, ParquetSink
 from .ledger import Ledger, Rejects, damaged_rows, verdict_rows
 from .readers import inputs
 from .readers.batches import BAD_RULES, READ
+from .recipe import Recipe, to_json
 from .units import Commit, Unit, progress
 
 VERSION = 1
 STAGES = ("extract", "language", "quality", "scrub")  # in their order; each is a key of the recipe
+PLACE = pa.schema([("key", pa.binary(KEY_BYTES)), ("source", pa.string()), ("record", pa.int64())])
+
+
+def stage_settings(recipe: Recipe) -> dict[str, Any]:
+    """What `build_stages` needs of a recipe."""
+    return {name: to_json(getattr(recipe, name)) for name in STAGES} | {"all_signals": recipe.all_signals}
 
 
 def build_stages(settings: dict[str, Any]) -> list[Stage]:
@@ -47,15 +55,22 @@ def _stages(text: str) -> tuple[Stage, ...]:
         from ..filters.language import Language, LanguageSettings
 
         stages.append(Language(_model(LanguageSettings, settings["language"])))
-    if settings.get("quality") is not None:
-        from ..filters.quality.settings import QualitySettings, quality_stage
-
-        stages.append(quality_stage(_model(QualitySettings, settings["quality"])))
+    stages += rule_stages(settings)
     if settings.get("scrub") is not None:
         from ..filters.pii.scrub import Scrub, ScrubSettings
 
         stages.append(Scrub(_model(ScrubSettings, settings["scrub"])))
     return tuple(stages)
+
+
+def rule_stages(settings: dict[str, Any]) -> list[RuleStage]:
+    """Of the stages, those made of rules, whose verdicts follow from signals."""
+    stages = []
+    if settings.get("quality") is not None:
+        from ..filters.quality.settings import QualitySettings, quality_stage
+
+        stages.append(quality_stage(_model(QualitySettings, settings["quality"]), settings["all_signals"]))
+    return stages
 
 
 def _model(kind: type, value: dict[str, Any]) -> Any:
@@ -73,10 +88,14 @@ def empty_batch() -> pa.RecordBatch:
 
 
 def signal_schema(stages: list[Stage]) -> pa.Schema:
-    """A row a document: its key and place, a column each number that the stages measure."""
-    names = [name for stage in stages for name in stage(empty_batch()).signals]
-    place = [("key", pa.binary(KEY_BYTES)), ("source", pa.string()), ("record", pa.int64())]
-    return pa.schema([*place, *((name, pa.float64()) for name in names)])
+    """A row a document: its key, place and language, a column each number that the stages measure.
+
+    What rules tell of a document beside numbers is in the columns `<rule>_detail`.
+    """
+    outcomes = [stage(empty_batch()) for stage in stages]
+    numbers = [(name, pa.float64()) for outcome in outcomes for name in outcome.signals]
+    details = [(f"{name}_detail", pa.string()) for outcome in outcomes for name in outcome.details]
+    return pa.schema([*PLACE, ("language", pa.string()), *numbers, *details])
 
 
 @dataclass
@@ -92,16 +111,21 @@ class Passed:
 def pass_stages(batch: pa.RecordBatch, stages: list[Stage], schema: pa.Schema) -> Passed:
     """Run a batch of schema READ through the stages; a document stops at the first stage that drops it."""
     n = batch.num_rows
-    columns = {name: np.full(n, np.nan) for name in schema.names[3:]}
-    places = batch.select(["key", "source", "record"]).columns
+    fields = list(schema)[len(PLACE) + 1 :]
+    columns = {f.name: np.full(n, None, object) if f.type == pa.string() else np.full(n, np.nan) for f in fields}
+    languages = np.array(batch.column("language").to_pylist(), object)
+    places = batch.select(PLACE.names).columns
     rows, dropped, edited = np.arange(n), [], []
     for stage in stages:
         outcome = stage(batch)
         for name, values in outcome.signals.items():
             columns[name][rows] = values
+        for name, texts in outcome.details.items():
+            columns[f"{name}_detail"][rows] = texts
         if outcome.edits:
             edited.append((stage, outcome.batch, outcome.edits))
         batch = outcome.batch
+        languages[rows] = batch.column("language").to_pylist()
         verdicts = first_verdicts(outcome)
         if verdicts:
             dropped.append((stage, batch, verdicts))
@@ -109,8 +133,8 @@ def pass_stages(batch: pa.RecordBatch, stages: list[Stage], schema: pa.Schema) -
             for verdict in verdicts:
                 kept[verdict.rows] = False
             batch, rows = batch.filter(pa.array(kept)), rows[kept]
-    numbers = [pa.array(values, pa.float64(), from_pandas=True) for values in columns.values()]
-    signals = pa.RecordBatch.from_arrays([*places, *numbers], schema=schema)
+    arrays = [pa.array(columns[f.name], f.type, from_pandas=True) for f in fields]
+    signals = pa.RecordBatch.from_arrays([*places, pa.array(languages, pa.string()), *arrays], schema=schema)
     return Passed(batch.select(DOCUMENT.names), signals, dropped, edited)
 
 

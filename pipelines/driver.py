@@ -67,6 +67,7 @@ def run(
         recipe.model_dump(mode="json", exclude={"output", "keep_work"}),
         [[s["name"], *s["stamp"]] for s in sources],
         [limit, sample],
+        phases.input_files(recipe),
         [documents_versions()],
     )
     with Lock(root):

@@ -76,7 +76,8 @@ def plan_documents(
 ) -> list[Unit]:
     """A unit a unit of input (see readers.inputs.units)."""
     settings = {
-        **{name: to_json(getattr(recipe, name)) for name in documents.STAGES},
+        **documents.stage_settings(recipe),
+        "files": input_files(recipe),
         "minhash": _signature_settings(recipe),
         "seed": recipe.seed,
         "sample": sample,
@@ -90,6 +91,13 @@ def plan_documents(
         more = {"number": number, "size": source["size"], "inputs": inputs}
         units.append(_unit("documents", documents.VERSION, root, source["name"], settings, reads, **more))
     return units
+
+
+def input_files(recipe: Recipe) -> list[list[str]]:
+    """[path, sha256] of each list and model that the stages read: their content is a setting as well."""
+    stages = documents.rule_stages(documents.stage_settings(recipe))
+    paths = sorted({path for stage in stages for path in stage.files()})
+    return [[path, file_digest(path)[1]] for path in paths]
 
 
 def _signature_settings(recipe: Recipe) -> dict | None:

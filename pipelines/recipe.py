@@ -80,6 +80,9 @@ class Recipe(Settings):
         QualitySettings(gopher_repetition={}, gopher_quality={}),
         description="Rules of quality in their order; those named here are on, null: none",
     )
+    all_signals: bool = Field(
+        False, description="Measure every rule on every document, not only up to the first that drops it"
+    )
     scrub: ScrubSettings | None = Field(ScrubSettings(), description="Personal data; null leaves it in the text")
     dedup: DedupSettings = Field(DedupSettings(), description="Duplicates")
     corpus: CorpusSettings = Field(CorpusSettings(), description="Survivors")

@@ -69,7 +69,7 @@ def _folder(tmp_path):
 
 def test_misspelt_key():
     (line,) = errors(MINIMAL + "qualty: null\n", Recipe)
-    assert line.startswith("qualty: unknown key; did you mean `quality`? (allowed: corpus, dedup, ")
+    assert line.startswith("qualty: unknown key; did you mean `quality`? (allowed: all_signals, corpus, ")
 
 
 def test_misspelt_key_inside():
@@ -214,7 +214,7 @@ def test_the_last_override_counts_and_a_null_becomes_a_mapping():
     assert drawing("rows=3", "rows=4").rows == 4
     path = Path(errors.folder, "recipe.yaml")
     path.write_text(MINIMAL + "quality: null\n")
-    assert load(Recipe, path, ["quality.min_words=7"]).quality.min_words == 7
+    assert load(Recipe, path, ["quality.gopher_quality.min_words=7"]).quality.gopher_quality.min_words == 7
     assert load(Recipe, path, ["quality="]).quality is None
 
 

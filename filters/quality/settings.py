@@ -23,7 +23,7 @@ class _Rules(Settings):
     languages: dict[str, dict[str, dict[str, Any] | None]] = Field(
         {}, description="By language, rule and setting: what differs from the above; null leaves a rule out"
     )
-    order: tuple[str, ...] = Field((), strict=False, description="Names of the rules in order; by default as they stand in the file")
+    order: tuple[str, ...] = Field((), description="Names of the rules in order; by default as they stand in the file")
 
     @model_validator(mode="before")
     @classmethod
@@ -36,7 +36,7 @@ class _Rules(Settings):
                 elif key not in _Rules.model_fields and value is not None:
                     named.append(key)
             data = data | {"order": named}
-        return data
+        return _tuples(data)  # what passed a validator is no longer JSON, and lists would be refused
 
     @model_validator(mode="after")
     def _whole(self) -> _Rules:
@@ -76,6 +76,12 @@ class _Rules(Settings):
             where = f"languages.{language}.{name}" if name in changes else name
             rules.append(_build(self._kind(name), value | (changes.get(name) or {}), where))
         return rules
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _build(kind: type[Rule], value: dict[str, Any], where: str) -> Rule:

@@ -92,7 +92,7 @@ class CleanDocuments(beam.PTransform):
 
     def __init__(self, recipe: Recipe, *, ledger: str | None = None):
         super().__init__()
-        self.settings = {name: to_json(getattr(recipe, name)) for name in documents.STAGES}
+        self.settings = documents.stage_settings(recipe)
         self.ledger = ledger
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:

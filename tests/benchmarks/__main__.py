@@ -23,7 +23,7 @@ from .made_corpus import paragraphs, write_corpus
 
 HERE = Path(__file__).parent
 RECIPE = [
-    "quality={max_top_2_gram: 1}",
+    "quality.gopher_repetition.max_top_2_gram=1",
     "language={keep: [en], min_score: 0.2}",
     "tokenizer.vocabulary=8192",
 ]

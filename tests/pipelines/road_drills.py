@@ -38,7 +38,7 @@ def recipe_file(value: dict) -> Path:
     """The recipe beside its run directory."""
     path = Path(value["output"]).with_suffix(".yaml")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(value))
+    path.write_text(yaml.safe_dump(value, sort_keys=False))
     return path
 
 

@@ -29,6 +29,13 @@ MAX_RECORD_BYTES = 60_000
 
 # What `recipe` asks of quality; `max_words` is small so that a test can pass it.
 QUALITY = {"min_words": 40, "max_words": 4000, "min_stop_words": 1}
+
+
+def quality(**more: Any) -> dict[str, Any]:
+    """Both of Gopher's families with the thresholds above and `more`."""
+    return {"gopher_repetition": {}, "gopher_quality": QUALITY | more}
+
+
 LANGUAGES = ["en", "de", "fr", "es", "it"]
 
 
@@ -38,7 +45,7 @@ def recipe(paths: Sequence[str | Path], output: str | Path, **more: Any) -> dict
         "input": {"paths": [str(p) for p in paths], "max_record_bytes": MAX_RECORD_BYTES},
         "output": str(output),
         "language": {"keep": LANGUAGES, "min_score": 0.6},
-        "quality": QUALITY,
+        "quality": quality(),
         "tokenizer": {"vocabulary": 1000, "sample_bytes": 200_000},
         "tokens": {"shard_tokens": 30_000, "validation": 0.1},
         "corpus": {"min_characters": 250},
@@ -169,14 +176,14 @@ def _edits(text: str, n: int, draw: random.Random) -> list[str]:
 
 def one_document_a_rule(pieces: list[str]) -> dict[str, str]:
     """Rule -> a text whose first broken rule it is: of many texts made to break one, the first that does."""
-    from gristmill.filters.quality.gopher import RULES, Gopher, GopherSettings
+    from gristmill.filters.quality.settings import QualitySettings, quality_stage
     from gristmill.filters.stage import first_verdicts
 
     made = list(_suspects(" ".join(pieces).split()))
     batch = pa.RecordBatch.from_pydict({"text": pa.array(made, pa.large_string())})
-    outcome = Gopher(GopherSettings(**QUALITY))(batch)
-    found = {verdict.rule: made[verdict.rows[0]] for verdict in first_verdicts(outcome)}
-    missing = {rule.rule for rule in RULES} - found.keys()
+    stage = quality_stage(QualitySettings.model_validate_json(json.dumps(quality())))
+    found = {verdict.rule: made[verdict.rows[0]] for verdict in first_verdicts(stage(batch))}
+    missing = {check.rule for rule in stage.rules for check in rule.checks()} - found.keys()
     assert not missing, missing
     return found
 

@@ -37,7 +37,7 @@ def recipe(folder: Path, paths: list[str | Path], **more: object) -> Path:
         **more,
     }
     path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump(value))
+    path.write_text(yaml.safe_dump(value, sort_keys=False))
     return path
 
 

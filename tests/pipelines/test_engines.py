@@ -81,7 +81,7 @@ def test_only_the_engine_makes_pipelines():
 
 def _on_job_service(folder, plain_input, *options: str):
     value = road_inputs.recipe([plain_input], folder / "run")
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(value))
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(value, sort_keys=False))
     done = gristmill("run", "recipe.yaml", "--runner", "portable", "--", *options, cwd=folder)
     assert done.returncode == 0, done.stderr[-2000:]
 

@@ -107,13 +107,13 @@ def recipe(folder: Path, **more: object) -> Path:
         "input": {"paths": [str(folder / "in")], "max_record_bytes": 60_000},
         "output": str(folder / "run"),
         "language": {"keep": ["en"], "min_score": 0.2},
-        "quality": {"min_words": 30, "min_stop_words": 0},
+        "quality": {"gopher_repetition": {}, "gopher_quality": {"min_words": 30, "min_stop_words": 0}},
         "tokenizer": {"vocabulary": 500},
         "keep_work": True,
         **more,
     }
     path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump(value))
+    path.write_text(yaml.safe_dump(value, sort_keys=False))
     return path
 
 

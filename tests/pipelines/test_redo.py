@@ -57,7 +57,7 @@ CHANGES = {
     "dedup.minhash.seed": ({"dedup": {"minhash": {"seed": 5}}}, ALL),
     # other passes and partitions give the same documents, for which the tokens are there
     "dedup.memory_bytes": ({"dedup": {"memory_bytes": 1 << 20}}, ALL - {"documents", "exact", "encode", "shards"}),
-    "quality.min_words": ({"quality": road_inputs.QUALITY | {"min_words": 170}}, ALL),
+    "quality.min_words": ({"quality": road_inputs.quality(min_words=170)}, ALL),
     "corpus.min_characters": ({"corpus": {"min_characters": 1030}}, {"corpus", *AFTER_CORPUS}),
     "tokenizer.vocabulary": ({"tokenizer": {"vocabulary": 700, "sample_bytes": 200_000}}, AFTER_CORPUS),
     "tokens.validation": ({"tokens": {"shard_tokens": 30_000, "validation": 0.3}}, {"encode", "shards"}),
@@ -131,8 +131,8 @@ def test_work_is_not_kept_unless_asked(copied, again, undisturbed, run, tmp_path
 # -- A, then B killed, then A ----------------------------------------------------------------------------------------
 
 OTHER = {  # where B dies -> what B changes, so that this step has other files to write
-    "documents:renamed:3": {"quality": road_inputs.QUALITY | {"min_words": 60}},
-    "exact:block:1": {"quality": road_inputs.QUALITY | {"min_words": 60}},
+    "documents:renamed:3": {"quality": road_inputs.quality(min_words=60)},
+    "exact:block:1": {"quality": road_inputs.quality(min_words=60)},
     "candidates:block:2": {"dedup": {"memory_bytes": 1 << 20}},
     "candidates:renamed:2": {"dedup": {"memory_bytes": 1 << 20}},
     "components:renamed:1": {"dedup": {"memory_bytes": 1 << 20}},
@@ -174,7 +174,7 @@ def test_other_settings_killed_after_the_work_was_removed(light, tmp_path):
     value = light | {"output": str(tmp_path / "run"), "keep_work": False}
     assert forked(value) == 0, log_of(value)
     assert not (tmp_path / "run" / "work").exists()
-    change = {"quality": road_inputs.QUALITY | {"min_words": 60}}
+    change = {"quality": road_inputs.quality(min_words=60)}
     for point in ("documents:renamed:3", "corpus:renamed:2", "shards:renamed:1"):
         assert forked(value | change, point) == KILLED, log_of(value)
     assert forked(value) == 0, log_of(value)

@@ -111,7 +111,7 @@ def test_the_same_as_a_run(options, recipe_value, same, tmp_path):
 def test_the_pipeline_of_the_readme(recipe_value, same, plain_input, tmp_path):
     """The lines of the README as they stand there, but for the names of files: what it says is what one gets."""
     block = next(code for code in re.findall(r"```python\n(.*?)```", README.read_text(), re.S) if "Deduplicate" in code)
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe_value))
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe_value, sort_keys=False))
     for name, path in {
         "recipe.yaml": tmp_path / "recipe.yaml",
         "crawl/*.warc.gz": f"{plain_input}/*",
