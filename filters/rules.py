@@ -79,6 +79,10 @@ class RuleStage:
         self._cut(cuts, alive, outcome)
         return outcome
 
+    def for_language(self, language: str | None) -> Sequence[Rule | None]:
+        """The rules that a document of this language meets."""
+        return self.languages.get(language, self.rules) if language is not None else self.rules
+
     def _groups(self, batch: pa.RecordBatch) -> Iterator[tuple[Sequence[Rule | None], np.ndarray]]:
         """(rules, bool[n] of the documents that they are for)."""
         rest = np.ones(batch.num_rows, bool)
@@ -90,21 +94,25 @@ class RuleStage:
         yield self.rules, rest
 
     def _cut(self, cuts: Sequence[tuple[Rule, Cuts]], alive: np.ndarray, outcome: Outcome) -> None:
-        """Make the cuts of the documents that stay."""
-        from .cuts import cut
-
+        """Make the cuts of the documents that stay, and count what is left; with `all_signals`, of every document."""
+        wanted = np.ones(len(alive), bool) if self.all_signals else alive
         kept = []
         for rule, made in cuts:
-            stays = alive[made.rows]
-            if not stays.any():
-                continue
+            stays = wanted[made.rows]
             fill = None if made.fill is None else made.fill[stays]
             kept.append(Cuts(made.rule, made.rows[stays], made.starts[stays], made.ends[stays], fill))
-            rows, full = np.unique(kept[-1].rows), _full(rule, made.rule)
-            values = outcome.signals[_full(rule, rule.edits[made.rule])][rows]
-            outcome.edits.append(Edits(full, rows, values, detail=_taken(outcome.details.get(full), rows)))
-        if kept:
-            outcome.batch = with_text(outcome.batch, cut(outcome.batch.column("text"), kept))
+            rows, full = np.unique(made.rows[alive[made.rows]]), full_name(rule, made.rule)
+            if len(rows):
+                values = outcome.signals[full_name(rule, rule.edits[made.rule])][rows]
+                outcome.edits.append(Edits(full, rows, values, detail=_taken(outcome.details.get(full), rows)))
+        texts = outcome.batch.column("text")
+        if any(len(c.rows) for c in kept):
+            from .cuts import cut
+
+            texts = cut(texts, kept)
+            outcome.batch = with_text(outcome.batch, texts)
+        characters = pc.utf8_length(texts).to_numpy(zero_copy_only=False)
+        outcome.signals[f"{self.name}_characters"] = np.where(wanted, characters, np.nan)
 
 
 def decide(
@@ -119,7 +127,7 @@ def decide(
             yield check, rows
 
 
-def _full(rule: Rule, name: str) -> str:
+def full_name(rule: Rule, name: str) -> str:
     """A name of a rule's own as signals and ledger have it."""
     return f"{rule.prefix or rule.name}_{name}"
 
@@ -127,10 +135,10 @@ def _full(rule: Rule, name: str) -> str:
 def _note(rule: Rule, measured: Measured, active: np.ndarray, outcome: Outcome) -> None:
     """Write what a rule measured on the active rows over what is known of the batch."""
     for name, values in measured.signals.items():
-        column = outcome.signals.setdefault(_full(rule, name), np.full(len(active), np.nan))
+        column = outcome.signals.setdefault(full_name(rule, name), np.full(len(active), np.nan))
         np.copyto(column, values, where=active)
     for name, texts in measured.details.items():
-        column = outcome.details.setdefault(_full(rule, name), [None] * len(active))
+        column = outcome.details.setdefault(full_name(rule, name), [None] * len(active))
         for row in np.flatnonzero(active):
             column[row] = texts[row]
 

@@ -62,7 +62,7 @@ def run(
     """
     sources = _sources(recipe)
     _check(recipe, runner)
-    root = _directory(recipe)
+    root = directory(recipe)
     identity = digest_of(
         recipe.model_dump(mode="json", exclude={"output", "keep_work"}),
         [[s["name"], *s["stamp"]] for s in sources],
@@ -128,7 +128,8 @@ def _check(recipe: Recipe, runner: str) -> None:
         Encoder.open(recipe.tokenizer.path, recipe.tokenizer.end_of_text)
 
 
-def _directory(recipe: Recipe) -> str:
+def directory(recipe: Recipe) -> str:
+    """The run directory, made. Raises RequestError where it holds what is not ours."""
     root = Path(recipe.output).resolve()
     ours = any((root / name).exists() for name in (".lock", "run.json"))
     if root.exists() and not root.is_dir():

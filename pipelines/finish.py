@@ -14,13 +14,13 @@ from typing import Any
 import pyarrow as pa
 
 from ..document import draws, key_words
-from . import corpus, phases
+from . import corpus, documents, phases
 from .files import ParquetSink, parquet_batches
 from .ledger import REJECTED, SAMPLE_PER_RULE
 from .phases import Done
 from .recipe import Recipe
 from .stepfiles import total, totals
-from .units import Unit, digest_of, file_digest, remove_orphans
+from .units import Unit, digest_of, file_digest, noted_costs, remove_orphans
 
 FOLDERS = ("documents", "signals", "ledger", "rejected", "dedup", "tokens")
 
@@ -82,7 +82,8 @@ def finish(
     )
     files |= _facts(root, ["documents/README.md"])
     remove_orphans(root, {*files, *_work_files(root, done, units)}, (*FOLDERS, "work"))
-    facts = {"complete": True, "counts": counts, "seconds": seconds, "files": dict(sorted(files.items()))}
+    facts = {"complete": True, "counts": counts, "seconds": seconds, "costs": _costs(root, units["documents"])}
+    facts["files"] = dict(sorted(files.items()))
 
     from .report.build import build
 
@@ -94,11 +95,23 @@ def _work_files(root: str, done: dict[str, Done], units: dict[str, list[Unit]]) 
     """What work/ holds of this run: an older recipe's files, and those of attempts that died, are not in it."""
     names = {name for step in done.values() for entry in step.entries for name in entry.manifest.files}
     manifests = {unit.manifest_path.relative_to(root).as_posix() for step in units.values() for unit in step}
-    return names | manifests | {step.file for step in done.values()} | {"work/journal.jsonl"}
+    return names | manifests | {step.file for step in done.values()} | {"work/journal.jsonl", "work/costs.jsonl"}
 
 
 def _facts(root: str, names: list[str]) -> dict[str, dict[str, Any]]:
     return {n: dict(zip(("bytes", "sha256"), file_digest(Path(root, n)), strict=True)) for n in names}
+
+
+def _costs(root: str, units: list[Unit]) -> dict[str, dict[str, float]]:
+    """What each rule cost, in the order of the recipe: CPU seconds, documents measured, documents dropped."""
+    total: dict[str, list[float]] = {}
+    for costs in noted_costs(root, units):
+        for rule, numbers in costs.items():
+            total[rule] = [a + b for a, b in zip(total.get(rule, [0, 0, 0]), numbers, strict=True)]
+    return {
+        rule: {"cpu_seconds": round(seconds, 3), "measured": int(measured), "dropped": int(dropped)}
+        for rule, (seconds, measured, dropped) in total.items()
+    }
 
 
 def _counts(done: dict[str, Done]) -> dict[str, Any]:
@@ -108,7 +121,7 @@ def _counts(done: dict[str, Done]) -> dict[str, Any]:
     edited = {name.removesuffix("/edit"): n for name, n in ledger.items() if name.endswith("/edit")}
     counts: dict[str, Any] = {name: total(documents, name) for name in ("records", "read_bytes", "not_sampled")}
     counts |= {name: totals(documents, name) for name in ("skipped", "languages")}
-    counts |= {"dropped": _in_order(dropped), "edited": _in_order(edited)}
+    counts |= {"dropped": in_order(dropped), "edited": in_order(edited)}
     counts |= {"documents": total(survivors, "documents"), "text_bytes": total(survivors, "text_bytes")}
     counts["dedup"] = {
         name: total(step.entries, name)
@@ -124,10 +137,10 @@ def _counts(done: dict[str, Done]) -> dict[str, Any]:
     return counts
 
 
-ORDER = ("read", "extract", "language", "quality", "scrub", "dedup", "corpus")
+ORDER = ("read", *documents.STAGES, "dedup", "corpus")
 
 
-def _in_order(rules: dict[str, int]) -> dict[str, int]:
+def in_order(rules: dict[str, int]) -> dict[str, int]:
     """Rules in the order of the road, within a stage the most frequent first."""
     return dict(sorted(rules.items(), key=lambda r: (ORDER.index(r[0].split("/")[0]), -r[1], r[0])))
 

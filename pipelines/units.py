@@ -226,8 +226,27 @@ def file_digest(path: str | Path) -> tuple[int, str]:
 def journal(unit: Unit, event: str) -> None:
     """One line a start and a commit: which process did what, when. The report's timings and the drills read it."""
     cpu = time.process_time()
-    line = [event, unit.step, unit.name, os.getpid(), round(time.time(), 3), round(cpu, 3)]
-    descriptor = os.open(Path(unit.root, "work", "journal.jsonl"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    _append(unit, "journal", [event, unit.step, unit.name, os.getpid(), round(time.time(), 3), round(cpu, 3)])
+
+
+def note_costs(unit: Unit, costs: dict[str, Any]) -> None:
+    """Keep what a unit's work cost, beside the manifests: times differ from run to run, and manifests must not."""
+    _append(unit, "costs", [unit.name, unit.digest, costs])
+
+
+def noted_costs(root: str | Path, units: Iterable[Unit]) -> list[dict[str, Any]]:
+    """What `note_costs` kept of these units, as they stand now; what a cleared work/ took with it is missing."""
+    digests = {unit.name: unit.digest for unit in units}
+    try:
+        lines = Path(root, "work", "costs.jsonl").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    found = {name: costs for name, digest, costs in map(json.loads, lines) if digests.get(name) == digest}
+    return [found[name] for name in sorted(found)]
+
+
+def _append(unit: Unit, name: str, line: list) -> None:
+    descriptor = os.open(Path(unit.root, "work", f"{name}.jsonl"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(descriptor, (json.dumps(line) + "\n").encode())
     finally:

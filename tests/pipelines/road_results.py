@@ -105,7 +105,7 @@ def journal(run: Path, event: str) -> list[tuple[str, str]]:
 
 def every_file(run: Path) -> dict[str, str]:
     """Path -> sha256 of all that a run left, work/ too; but for what says when, how long and by whom."""
-    told = {"run.json", "report.html", ".lock", "work/journal.jsonl"}
+    told = {"run.json", "report.html", ".lock", "work/journal.jsonl", "work/costs.jsonl"}
     return {
         path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(run.rglob("*"))
