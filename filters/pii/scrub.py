@@ -121,7 +121,10 @@ def redact(text: str) -> str:
 
 @lru_cache(maxsize=4)
 def _gate(settings: ScrubSettings) -> Gate:
-    from .gate import Gate  # loads Presidio and spaCy
+    from ..spacy_alone import import_spacy
+
+    import_spacy()
+    from .gate import Gate
 
     return Gate(settings.kinds, settings.min_score)
 
