@@ -98,9 +98,14 @@ def load(model: type[M], path: str | Path, overrides: Iterable[str] = ()) -> M:
     data = parse_yaml(text, str(path))
     if not isinstance(data, dict):
         raise RequestError(f"{path}: expected a mapping of keys, found {_shown(data)}")
+    return validate(model, overridden(data, overrides), str(path))
+
+
+def overridden(data: dict, overrides: Iterable[str]) -> dict:
+    """`data` after `path.to.key=value` overrides, in place. Raises RequestError."""
     for override in overrides:
         _override(data, override)
-    return validate(model, data, str(path))
+    return data
 
 
 def find(name: str, shipped: Path) -> Path:
@@ -254,11 +259,19 @@ def reference(model: type[BaseModel]) -> str:
             default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
             kind = _type_name(field.annotation)
             rows.append(f"| `{prefix}{name}` | {kind} | {default} | {field.description or ''} |")
+            named = f"{name}.NAME" if _is_mapping(field.annotation) else name  # keys of the user's own choice
             for m in inner:
-                walk(m, f"{prefix}{name}.")
+                walk(m, f"{prefix}{named}.")
 
     walk(model, "")
     return "\n".join(rows) + "\n"
+
+
+def _is_mapping(annotation: Any) -> bool:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _is_mapping(arguments[0])
+    return origin is dict
 
 
 def _default(value: Any) -> str:

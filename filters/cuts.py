@@ -15,16 +15,19 @@ from .rule import Cuts
 def cut(texts: pa.Array, cuts: Sequence[Cuts]) -> pa.Array:
     """large_string[n]: `texts` without the spans of `cuts`; spans that overlap or touch are one.
 
-    Where spans are filled, the byte of the first of them (by start, then by the order of `cuts`) stands in their place.
-    Spans must begin and end between characters.
+    Where spans are filled, the byte of the first of them (by start, then by the order of `cuts`) stands in their place;
+    an empty span with a byte puts it in. Spans must begin and end between characters, within their text. Nulls become
+    empty texts.
     """
     data, offsets = text_buffers(texts)
+    if not cuts:
+        return texts
     rows = np.concatenate([c.rows for c in cuts])
     starts = np.concatenate([c.starts for c in cuts])
     ends = np.concatenate([c.ends for c in cuts])
     fill = np.concatenate([np.zeros(len(c.rows), np.uint8) if c.fill is None else c.fill for c in cuts])
     order = np.lexsort((starts, rows))
-    out = np.empty(offsets[-1] - offsets[0], np.uint8)
+    out = np.empty(offsets[-1] - offsets[0] + np.count_nonzero(fill), np.uint8)
     new = np.empty(len(texts) + 1, np.int64)
     _cut(data, offsets, rows[order], starts[order], ends[order], fill[order], out, new)
     buffers = [None, pa.py_buffer(new), pa.py_buffer(out[: new[-1]])]
@@ -47,7 +50,7 @@ def _cut(data, offsets, rows, starts, ends, fill, out, new):
                 k += 1
             out[n : n + start - at] = data[at:start]
             n += start - at
-            if byte and end > start:
+            if byte:
                 out[n] = byte
                 n += 1
             at = end

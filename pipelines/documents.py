@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,9 @@ from .recipe import Recipe, to_json
 from .units import Commit, Unit, note_costs, progress
 
 VERSION = 1
-STAGES = ("extract", "language", "quality", "scrub")  # in their order; each is a key of the recipe
+# In their order; each is a key of the recipe. What needs no text comes first
+STAGES = ("drop", "address", "extract", "language", "quality", "decontaminate", "scrub")
+INDEXES = "work/indexes"  # of lists and evaluation sets, shared by the workers of a run
 PLACE = pa.schema([("key", pa.binary(KEY_BYTES)), ("source", pa.string()), ("record", pa.int64())])
 
 
@@ -38,39 +41,70 @@ def stage_settings(recipe: Recipe) -> dict[str, Any]:
     return {name: to_json(getattr(recipe, name)) for name in STAGES} | {"all_signals": recipe.all_signals}
 
 
-def build_stages(settings: dict[str, Any]) -> list[Stage]:
-    """The stages of the pass in their fixed order, from the recipe's settings (JSON of each room's model, or null)."""
-    return list(_stages(json.dumps(settings, sort_keys=True)))
+def build_stages(settings: dict[str, Any], root: str | None = None) -> list[Stage]:
+    """The stages of the pass in their order, from the recipe's settings (JSON of each room's model, or null).
+
+    `root`: the run directory, where indexes of lists are kept for all workers; None keeps them in memory.
+    """
+    return list(_stages(json.dumps(settings, sort_keys=True), root))
 
 
 @lru_cache(maxsize=4)  # a worker builds them once, whatever it is given to do
-def _stages(text: str) -> tuple[Stage, ...]:
+def _stages(text: str, root: str | None) -> tuple[Stage, ...]:
     settings = json.loads(text)
-    stages: list[Stage] = []
+    stages: dict[str, Stage] = {stage.name: stage for stage in rule_stages(settings, root)}
     if settings.get("extract") is not None:
         from ..filters.extraction.resiliparse import Extract, ExtractSettings
 
-        stages.append(Extract(_model(ExtractSettings, settings["extract"])))
+        stages["extract"] = Extract(_model(ExtractSettings, settings["extract"]))
     if settings.get("language") is not None:
         from ..filters.language import Language, LanguageSettings
 
-        stages.append(Language(_model(LanguageSettings, settings["language"])))
-    stages += rule_stages(settings)
+        stages["language"] = Language(_model(LanguageSettings, settings["language"]))
     if settings.get("scrub") is not None:
         from ..filters.pii.scrub import Scrub, ScrubSettings
 
-        stages.append(Scrub(_model(ScrubSettings, settings["scrub"])))
-    return tuple(stages)
+        stages["scrub"] = Scrub(_model(ScrubSettings, settings["scrub"]))
+    return tuple(stages[name] for name in STAGES if name in stages)
 
 
-def rule_stages(settings: dict[str, Any]) -> list[RuleStage]:
+def rule_stages(settings: dict[str, Any], root: str | None = None) -> list[RuleStage]:
     """Of the stages, those made of rules, whose verdicts follow from signals."""
+    folder = None if root is None else Path(root, INDEXES)
     stages = []
+    if settings.get("drop") is not None:
+        from ..filters.lists import DropSettings, drop_stage
+
+        stages.append(drop_stage(_model(DropSettings, settings["drop"]), folder))
+    if settings.get("address") is not None:
+        from ..filters.addresses import AddressSettings, address_stage
+
+        stages.append(address_stage(_model(AddressSettings, settings["address"]), folder))
     if settings.get("quality") is not None:
         from ..filters.quality.settings import QualitySettings, quality_stage
 
-        stages.append(quality_stage(_model(QualitySettings, settings["quality"]), settings["all_signals"]))
+        stages.append(quality_stage(_model(QualitySettings, settings["quality"])))
+    if settings.get("decontaminate") is not None:
+        from ..filters.decontaminate import DecontaminateSettings, decontaminate_stage
+
+        stages.append(decontaminate_stage(_model(DecontaminateSettings, settings["decontaminate"]), folder))
+    for stage in stages:
+        stage.all_signals = settings["all_signals"]
     return stages
+
+
+def input_files(recipe: Recipe) -> list[str]:
+    """Paths of the lists, evaluation sets and models that the stages read. Raises RequestError where one is missing."""
+    from ..filters import addresses, decontaminate, lists
+    from ..filters.quality.settings import quality_stage
+
+    found: list[str] = []
+    for module, settings in ((lists, recipe.drop), (addresses, recipe.address), (decontaminate, recipe.decontaminate)):
+        if settings is not None:
+            found += module.inputs(settings)
+    if recipe.quality is not None:
+        found += quality_stage(recipe.quality).files()
+    return sorted(set(found))
 
 
 def _model(kind: type, value: dict[str, Any]) -> Any:
@@ -196,7 +230,7 @@ def hashes(batch: pa.RecordBatch, minhash: dict[str, Any] | None) -> pa.RecordBa
 def run(unit: Unit) -> None:
     """Do one unit of the first phase."""
     settings = unit.settings
-    stages = build_stages(settings)
+    stages = build_stages(settings, unit.root)
     scrub = scrub_settings(stages)
     schema = signal_schema(stages)
     take_costs(stages)  # those of a unit that failed

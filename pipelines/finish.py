@@ -95,7 +95,9 @@ def _work_files(root: str, done: dict[str, Done], units: dict[str, list[Unit]]) 
     """What work/ holds of this run: an older recipe's files, and those of attempts that died, are not in it."""
     names = {name for step in done.values() for entry in step.entries for name in entry.manifest.files}
     manifests = {unit.manifest_path.relative_to(root).as_posix() for step in units.values() for unit in step}
-    return names | manifests | {step.file for step in done.values()} | {"work/journal.jsonl", "work/costs.jsonl"}
+    indexes = {path.relative_to(root).as_posix() for path in Path(root, documents.INDEXES).glob("*")}
+    told = {"work/journal.jsonl", "work/costs.jsonl"}
+    return names | manifests | {step.file for step in done.values()} | indexes | told
 
 
 def _facts(root: str, names: list[str]) -> dict[str, dict[str, Any]]:

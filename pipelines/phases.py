@@ -95,9 +95,7 @@ def plan_documents(
 
 def input_files(recipe: Recipe) -> list[list[str]]:
     """[path, sha256] of each list and model that the stages read: their content is a setting as well."""
-    stages = documents.rule_stages(documents.stage_settings(recipe))
-    paths = sorted({path for stage in stages for path in stage.files()})
-    return [[path, file_digest(path)[1]] for path in paths]
+    return [[path, file_digest(path)[1]] for path in documents.input_files(recipe)]
 
 
 def _signature_settings(recipe: Recipe) -> dict | None:

@@ -10,8 +10,11 @@ from pydantic import Field, model_validator
 
 from ..config import Settings, find, load
 from ..dedup.settings import ExactSettings, MinHashSettings
+from ..filters.addresses import AddressSettings
+from ..filters.decontaminate import DecontaminateSettings
 from ..filters.extraction.resiliparse import ExtractSettings
 from ..filters.language import LanguageSettings
+from ..filters.lists import DropSettings
 from ..filters.pii.scrub import ScrubSettings
 from ..filters.quality.settings import QualitySettings
 from ..tokenize.training import TokenizerSettings
@@ -72,6 +75,8 @@ class Recipe(Settings):
     input: InputSettings = Field(description="What is read")
     output: str = Field(description="The run directory")
     seed: int = Field(0, ge=0, description="Every draw is a function of this seed, the document's key and a purpose")
+    drop: DropSettings | None = Field(None, description="Ids and addresses that must go: removal requests, opt-outs")
+    address: AddressSettings | None = Field(None, description="Block lists and words of addresses; null: none")
     extract: ExtractSettings | None = Field(ExtractSettings(), description="HTML to text; null takes pages as they are")
     language: LanguageSettings | None = Field(
         LanguageSettings(), description="Language of each document; null: not measured"
@@ -79,6 +84,9 @@ class Recipe(Settings):
     quality: QualitySettings | None = Field(
         QualitySettings(gopher_repetition={}, gopher_quality={}),
         description="Rules of quality in their order; those named here are on, null: none",
+    )
+    decontaminate: DecontaminateSettings | None = Field(
+        None, description="Documents that hold items of evaluation sets; null: not looked for"
     )
     all_signals: bool = Field(
         False, description="Measure every rule on every document, not only up to the first that drops it"

@@ -11,7 +11,7 @@ The run must be one of filters alone: what comes after them needs the text.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..config import validate
+from ..config import overridden, validate
 from ..console import RequestError, say
 from ..document import DROP, EDIT, KEEP, LEDGER, ledger_rows
 from ..filters.rule import Rule
 from ..filters.rules import RuleStage, decide, full_name
 from . import documents, driver, finish
 from .files import ParquetSink
-from .recipe import Recipe
+from .recipe import Recipe, load_recipe
 from .units import Lock, digest_of, file_digest
 
 LATER = ("scrub", "dedup.exact", "dedup.minhash", "tokenizer")  # of a recipe: what needs more than verdicts
 DIGEST = 13  # characters at the end of a unit's file name: a hyphen and the digest
+
+
+def filters_alone(name: str, overrides: Iterable[str] = ()) -> Recipe:
+    """A recipe (see `load_recipe`) without what comes after the filters. Raises RequestError."""
+    return load_recipe(name, [*(f"{key}=" for key in LATER), *overrides])
+
+
+def changed(source: str | Path, overrides: Iterable[str], output: str) -> Recipe:
+    """The recipe of a whole run after `overrides`, for another directory. Raises RequestError."""
+    data = driver.load_facts(source)["recipe"]
+    return validate(Recipe, overridden(data, overrides) | {"output": output}, f"{source}/run.json")
 
 
 def refilter(source: str | Path, recipe: Recipe) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def _folder(tmp_path):
 
 def test_misspelt_key():
     (line,) = errors(MINIMAL + "qualty: null\n", Recipe)
-    assert line.startswith("qualty: unknown key; did you mean `quality`? (allowed: all_signals, corpus, ")
+    assert line.startswith("qualty: unknown key; did you mean `quality`? (allowed: address, all_signals, ")
 
 
 def test_misspelt_key_inside():
@@ -269,6 +269,8 @@ def keys(model: type[BaseModel], prefix: str = "") -> set[str]:
         found = set()
         for name, child in node.get("properties", {}).items():
             found |= {path + name} | walk(child, f"{path}{name}.")
+        if isinstance(node.get("additionalProperties"), dict):
+            found |= walk(node["additionalProperties"], f"{path}NAME.")
         for choice in (*node.get("anyOf", ()), *node.get("oneOf", ()), *node.get("prefixItems", ())):
             found |= walk(choice, path)
         return found | (walk(node["items"], path) if isinstance(node.get("items"), dict) else set())

@@ -3,18 +3,16 @@
 A dense model with the losses softmax, one-vs-all or negative sampling is folded, with or without runs of words and of
 characters; the trade-off is a sum taken in another order, so probabilities agree with the library's to 1e-5 and not to
 the bit (the library itself adds 1e-5 to each). Of the independent losses the library reads the logistic function from
-a table of 512 steps; ours is exact, at most 0.004 away. Quantised and hierarchical models (`.ftz`, loss `hs`) go
+a table of 512 steps; ours is exact, at most 0.008 away. Quantised and hierarchical models (`.ftz`, loss `hs`) go
 through the library's own predictor, a text at a time.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from . import model_file
 from .model_file import PREFIX, SOFTMAX, BadModel, ModelFile
 
 BLOCK = 1 << 16  # rows of a matrix that are read at once
@@ -34,13 +32,8 @@ class Predictor(Protocol):
         ...
 
 
-def open_model(path: str | Path) -> ModelFile:
-    """The file of a model, with its labels; reads no matrix. Raises BadModel or OSError."""
-    return model_file.read(path)
-
-
 def predictor(model: ModelFile) -> Predictor:
-    """The fastest predictor for a model. Raises BadModel, or ImportError where only the library could and is missing."""
+    """The fastest predictor for a model. Raises BadModel; ImportError where the library is needed and missing."""
     return Library(model) if model.outputs is None else Folded(model)
 
 

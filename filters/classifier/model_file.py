@@ -21,6 +21,7 @@ PREFIX = "__label__"
 MAGIC, VERSIONS = 793712314, (11, 12)
 HIERARCHICAL, NEGATIVE, SOFTMAX, ONE_VS_ALL = 1, 2, 3, 4  # losses
 SUPERVISED = 3
+LONGEST = 100  # run of words or characters that is believed
 
 
 class BadModel(ValueError):
@@ -64,6 +65,8 @@ def _parse(path: Path, data: mmap.mmap) -> ModelFile:
     if kind != SUPERVISED:
         raise BadModel("a model of word vectors, not one that classifies")
     size, words, labels, _, pruned = struct.unpack_from("<iiiqq", data, 64)
+    if not 0 <= ngrams <= LONGEST or longest > LONGEST:
+        raise BadModel("its counts make no sense")
     if words < 0 or labels < 1 or size != words + labels or buckets < 0 or loss not in range(1, 5):
         raise BadModel("its counts make no sense")
     start = at = 64 + 28
@@ -92,9 +95,7 @@ def _parse(path: Path, data: mmap.mmap) -> ModelFile:
             raise BadModel("its matrices do not fit its counts")
     else:
         inputs = None
-    return ModelFile(
-        path, ngrams, loss, buckets, (shortest, longest), words, tuple(names), entries, inputs, outputs
-    )
+    return ModelFile(path, ngrams, loss, buckets, (shortest, longest), words, tuple(names), entries, inputs, outputs)
 
 
 def _matrix(data: mmap.mmap, at: int) -> tuple[np.ndarray | None, int]:

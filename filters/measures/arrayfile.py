@@ -60,7 +60,7 @@ class ArrayWriter:
         self.size = at
         if path is not None:
             self.aside = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
-            self.file = open(self.aside, "wb")
+            self.file = open(self.aside, "wb")  # noqa: SIM115, `close` and `discard` close it
 
     def append(self, name: str, values: np.ndarray) -> None:
         """The next elements of an array."""

@@ -1,4 +1,4 @@
-"""C4's way through a page, compiled: each line is kept or removed, the first reason counts; and what is left is counted.
+"""C4's way through a page, compiled: each line is kept or removed for the first reason; what is left is counted.
 
 Lines are looked at in the order of `clean_page` of TensorFlow Datasets: too long a word, citations cut out, the end of
 the line, number of words, "lorem ipsum", "javascript", a curly bracket, the phrases of policies. Where the tools stop
@@ -11,6 +11,7 @@ newline, and leave alone what is so already.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,14 +44,6 @@ COUNTS = np.dtype(
 REASONS = ("long_word_lines", "unpunctuated_lines", "short_lines", "javascript_lines", "policy_lines")
 LONG_WORD, UNPUNCTUATED, SHORT, JAVASCRIPT, POLICY = range(1, 6)
 
-POLICY_PHRASES = (
-    "terms of use",
-    "privacy policy",
-    "cookie policy",
-    "uses cookies",
-    "use of cookies",
-    "use cookies",
-)
 IS_LOREM, IS_JAVASCRIPT, IS_POLICY = 1, 2, 4  # bits of the groups below
 SHOWN = 100  # removed lines of a document whose numbers are noted
 NEWLINE, BLANK = 10, 32
@@ -80,17 +73,18 @@ def clean(
     terminal: str | None,
     citations: bool,
     javascript: bool,
-    policy: bool,
+    policy: Sequence[str],
     keep_lines: bool,
     units: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
 ) -> Found:
     """Clean the `active` (bool[n]) of n texts (`document.text_buffers`).
 
-    `terminal` are the characters that a line may end in, None asks nothing; with `keep_lines` the kept lines are listed.
-    `units` replaces lines by spans of your own, (starts int64[u], ends int64[u] bytes of `data`, first unit of each
-    document int64[n + 1]): each kept one is a sentence, and they are joined by a blank.
+    A line with one of the phrases `policy` goes. `terminal` are the characters that a line may end in; None asks
+    nothing. With `keep_lines` the kept lines are listed. `units` replaces lines by spans of your own, (starts int64[u],
+    ends int64[u] bytes of `data`, first unit of each document int64[n + 1]): each kept one is a sentence, and they are
+    joined by a blank.
     """
-    phrases = automaton(("lorem ipsum", "javascript", *POLICY_PHRASES), (0, 1, *(2 for _ in POLICY_PHRASES)))
+    phrases = automaton(("lorem ipsum", "javascript", *policy), (0, 1, *(2 for _ in policy)))
     marks = np.array(sorted(map(ord, terminal or "")), np.uint32)
     counts = np.zeros(len(offsets) - 1, COUNTS)
     none = np.empty(0, np.int64)
@@ -107,7 +101,7 @@ def clean(
         terminal is not None,
         marks,
         citations,
-        IS_JAVASCRIPT * javascript | IS_POLICY * policy,
+        javascript,
         keep_lines,
         units is not None,
         *(units or (none, none, none)),
@@ -122,7 +116,7 @@ def clean(
 @kernel
 def _grown(array):
     """A copy with room for twice as much."""
-    shape = (2 * len(array),) + array.shape[1:]
+    shape = (2 * len(array), *array.shape[1:])
     new = np.empty(shape, array.dtype)
     new[: len(array)] = array
     return new
@@ -177,10 +171,10 @@ def _ends_well(data, start, end, marks):
     if end - start >= 3 and data[end - 1] == 46 and data[end - 2] == 46 and data[end - 3] == 46:
         return False
     c, _ = decode(data, last_start(data, start, end))
+    found = False
     for k in range(len(marks)):
-        if marks[k] == c:
-            return True
-    return False
+        found |= marks[k] == c
+    return found
 
 
 @kernel
@@ -197,7 +191,7 @@ def _clean(
     need_mark,
     marks,
     citations,
-    removing,
+    remove_javascript,
     keep_lines,
     in_units,
     unit_starts,
@@ -266,11 +260,11 @@ def _clean(
                     if groups & uint64(IS_LOREM):
                         row.lorem_ipsum += 1
                         row.lorem_ipsum_first += row.curly_brackets == 0
-                    if groups & uint64(removing) & uint64(IS_JAVASCRIPT):
+                    if remove_javascript and groups & uint64(IS_JAVASCRIPT):
                         reason = JAVASCRIPT
                     else:
                         row.curly_brackets += (seen & CURLY) != 0
-                        if groups & uint64(removing) & uint64(IS_POLICY):
+                        if groups & uint64(IS_POLICY):
                             reason = POLICY
             if reason:
                 row.long_word_lines += reason == LONG_WORD

@@ -2,8 +2,8 @@
 
 White space, line breaks and letters are those of `str.split`, `str.splitlines` and `str.isalpha`, so that a count over
 bytes means what the same words of Python would. Letters therefore follow the Unicode version of the interpreter; what
-differs between versions are scripts encoded since. The symbols are datatrove's (`utils/text.py`, Apache-2.0): a word of
-nothing else is no word for Gopher's counts.
+differs between versions are scripts encoded since. The symbols and the ends of sentences are datatrove's
+(`utils/text.py`, Apache-2.0): a word of nothing but symbols is no word for Gopher's counts.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from functools import cache
 
 import numpy as np
 
-SPACE, LETTER, SYMBOL, BREAK = 1, 2, 4, 8  # bits of the table; numbers, so that kernels compile them in
+# Bits of the table; numbers, so that kernels compile them in
+SPACE, LETTER, SYMBOL, BREAK, END, ALNUM, MARK = 1, 2, 4, 8, 16, 32, 64
 
 CODE_POINTS = 0x110000
 LINE_BREAKS = "\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"  # where str.splitlines cuts
+MARKS = "#…"  # what Gopher calls symbols
 PUNCTUATION = (  # a full-width 1 is among datatrove's
     "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~«´»–—’“”„…∶━►、。〈〉《》「」【】！％（），．１：；？～"
     + "".join(map(chr, [*range(9), *range(11, 32), *range(127, 160)]))
@@ -40,11 +42,13 @@ SENTENCE_ENDS = "".join(map(chr, (
 
 
 @cache
-def kinds() -> np.ndarray:
-    """uint8[0x110000]: the bits of each code point, built once a process."""
+def kinds(ends: str = SENTENCE_ENDS) -> np.ndarray:
+    """uint8[0x110000]: the bits of each code point, built once a process; `ends`: what may end a line, bit END."""
     every = np.arange(CODE_POINTS, dtype=np.uint32).view("U1")  # NumPy asks the interpreter's own tables
-    table = np.char.isspace(every) * np.uint8(SPACE) | np.char.isalpha(every) * np.uint8(LETTER)
-    for bit, characters in ((SYMBOL, PUNCTUATION + SENTENCE_ENDS), (BREAK, LINE_BREAKS)):
+    table = np.char.isspace(every) * np.uint8(SPACE)
+    table |= np.char.isalpha(every) * np.uint8(LETTER) | np.char.isalnum(every) * np.uint8(ALNUM)
+    groups = ((SYMBOL, PUNCTUATION + SENTENCE_ENDS), (BREAK, LINE_BREAKS), (END, ends), (MARK, MARKS))
+    for bit, characters in groups:
         table[[ord(c) for c in characters]] |= np.uint8(bit)
     table.setflags(write=False)
     return table

@@ -2,8 +2,8 @@
 
 Hashes are uniform, so their leading bits say where they stand: a directory of one entry for eight hashes leaves a
 search of three steps in one or two cache lines. It costs 8.5 to 9 bytes a hash and what is kept beside it, half of what
-an open-addressing table needs, and a sorted file is built of any number of sorted runs in bounded memory: runs go to disk,
-and are merged one range of hashes after another.
+an open-addressing table needs, and a sorted file is built of any number of sorted runs in bounded memory: runs go to
+disk, and are merged one range of hashes after another.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numba import int64, uint64
 from ...text import inline, kernel
 from .arrayfile import Arrays, ArrayWriter
 
-RUN = 1 << 22  # entries sorted at a time
+RUN = 1 << 21  # entries sorted at a time
 BUCKET_BITS = 3  # a bucket of the directory holds 8 entries on average
 
 
@@ -30,8 +30,8 @@ class HashSetBuilder:
     `path`: the file to write, beside which runs are held while building; None builds in memory.
     """
 
-    def __init__(self, path: Path | None, value_type: Any, run: int = RUN):
-        self.path, self.run, self.value_type = path, run, np.dtype(value_type)
+    def __init__(self, path: Path | None, value_type: Any, run: int | None = None):
+        self.path, self.run, self.value_type = path, run or RUN, np.dtype(value_type)
         self.held: list[tuple[np.ndarray, np.ndarray]] = []
         self.runs: list[tuple[np.ndarray, np.ndarray]] = []
         self.waiting, self.total = 0, 0
@@ -70,7 +70,7 @@ class HashSetBuilder:
             for keys, values in self._merged():
                 writer.append("keys", keys)
                 writer.append("values", values)
-                _count_buckets(keys, bits, counts)
+                count_buckets(keys, bits, counts)
             writer.append("starts", np.r_[np.int64(0), np.cumsum(counts)])
             return writer.close(meta)
         finally:
@@ -114,7 +114,7 @@ def _bucket(key, bits):
 
 
 @kernel
-def _count_buckets(keys, bits, counts):
+def count_buckets(keys, bits, counts):
     for i in range(len(keys)):
         counts[_bucket(keys[i], bits)] += 1
 

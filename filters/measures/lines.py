@@ -14,6 +14,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+from numba import int64
 
 from ...text import decode, inline, kernel
 from .characters import CODE_POINTS, LINE_BREAKS, SENTENCE_ENDS
@@ -86,7 +87,7 @@ def after_break(data, i, stop):
 
 @kernel
 def _ends_sentence(data, start, end, table):
-    """Of the word data[start:end]: 1 if it ends a sentence, 2 if an ideographic stop did, -1 if it only closes."""
+    """What ends with data[start:end], closing signs aside: 0 no sentence, 1 one, 2 one by an ideographic stop."""
     while end > start:
         p = last_start(data, start, end)
         c, _ = decode(data, p)
@@ -96,7 +97,21 @@ def _ends_sentence(data, start, end, table):
         if not kind & CLOSER:
             return 0
         end = p
-    return -1
+    return 0
+
+
+@kernel
+def _open_end(data, start, end, table):
+    """Does the last sentence of data[start:end] lack its end? White space and closing signs behind it do not count."""
+    while end > start:
+        p = last_start(data, start, end)
+        c, _ = decode(data, p)
+        if table[c] & STOP:
+            return False
+        if not table[c] & (SPACE | CLOSER):
+            return True
+        end = p
+    return False
 
 
 @kernel
@@ -112,50 +127,29 @@ def scan_line(data, i, stop, table, breaks):
 
     `breaks` is BREAK, or 0 if the line ends at `stop` alone.
     """
-    first, last, word, length, longest, words, sentences = i, i, -1, 0, 0, 0, 0
-    seen, open_sentence, wide = 0, False, False
+    start, words, length, longest, sentences, seen, before = i, 0, 0, 0, 0, 0, SPACE
     while i < stop:
         c = data[i]
         if c < 0x80:
-            after, kind = i + 1, table[c]
+            after, kind = i + 1, int64(table[c])
         else:
             point, after = decode(data, i)
-            kind = table[point]
-        if kind & SPACE:
-            if word >= 0:
-                last = i
-                words += 1
-                longest = max(longest, length)
-                end = 0
-                if not table[data[i - 1]] & WORD or data[i - 1] >= 0x80:
-                    end = _ends_sentence(data, word, i, table)
-                sentences += end == 1
-                if end >= 0:
-                    open_sentence = end == 0
-                word, wide = -1, False
-            if kind & breaks:
-                return first, last, after_break(data, i, stop), words, longest, sentences + open_sentence, seen
-        else:
-            if word < 0:
-                if words == 0:
-                    first = i
-                word, length = i, 0
-            length += 1
-            seen |= kind
-            if kind & WIDE_STOP:
-                sentences += not wide
-                wide = True
-            else:
-                wide = False
-        i = after
-    if word >= 0:
-        last = stop
-        words += 1
+            kind = int64(table[point])
+            sentences += (kind & WIDE_STOP) > (before & WIDE_STOP)
+        # Words begin and end every few bytes, which no processor foresees: so these lines have no branch to take
+        words += before & ~kind & SPACE
+        length = 0 if kind & SPACE else length + 1
         longest = max(longest, length)
-        end = _ends_sentence(data, word, stop, table)
-        sentences += end == 1
-        if end >= 0:
-            open_sentence = end == 0
-    if words == 0:
-        last = first
-    return first, last, stop, words, longest, sentences + open_sentence, seen
+        seen |= kind
+        if kind & SPACE > before & (SPACE | WORD):  # the end of a word that ends in a sign
+            sentences += _ends_sentence(data, start, i, table) == 1
+        if kind & breaks:
+            break
+        before = kind
+        i = after
+    if i == stop and not before & SPACE:
+        sentences += _ends_sentence(data, start, stop, table) == 1
+    after = after_break(data, i, stop) if i < stop else stop
+    first = strip_left(data, start, i, table)
+    last = strip_right(data, first, i, table)
+    return first, last, after, words, longest, sentences + _open_end(data, first, last, table), seen

@@ -17,6 +17,7 @@ import numpy as np
 from numba import uint8, uint32, uint64
 
 from ...text import decode, inline, kernel
+from .lines import BREAK, SPACE, WORD, line_kinds, scan_line
 
 LOWERED = 0x1E944  # no letter from here on has a small form
 FINAL_SIGMA, SIGMA = 0x3C2, 0x3C3
@@ -27,8 +28,9 @@ MOST_GROUPS = 64
 class Automaton(NamedTuple):
     """Phrases as kernels take them: S states, C kinds of bytes, P phrases."""
 
-    columns: np.ndarray  # uint8[256] or uint16[256]: a byte's column in `moves`
-    moves: np.ndarray  # int32[S, C]: the next state; 0 is the beginning
+    columns: np.ndarray  # uint16[256]: a byte's column
+    moves: np.ndarray  # int32[S * C]: the next place, 2 * C * (the next state), and 1 more if a phrase ends there
+    width: int  # C
     groups: np.ndarray  # uint64[S]: bits of the groups of all phrases that end here
     phrase: np.ndarray  # int32[S]: the longest phrase that ends here, or -1
     shorter: np.ndarray  # int32[S]: the state of the next shorter phrase that ends here, or 0
@@ -81,7 +83,22 @@ def automaton(phrases: Sequence[str], groups: Sequence[int] | None = None) -> Au
                 below.append((child, int(moves[other, column]) if state else 0))
                 moves[state, column] = child
         level = below
-    return Automaton(columns, moves, bits, phrase, shorter, np.array([len(w) for w in spelled], np.int64))
+    width = len(used) + 1
+    places = (2 * width * moves + (bits[moves] != 0)).astype(np.int32).ravel()
+    lengths = np.array([len(word) for word in spelled], np.int64)
+    return Automaton(columns, places, width, bits, phrase, shorter, lengths)
+
+
+@inline
+def follow(words, place, byte):
+    """The place in an Automaton after one more byte; odd if a phrase ends with it. 0 is the beginning."""
+    return words.moves[(place >> 1) + words.columns[byte]]
+
+
+@inline
+def state_at(words, place):
+    """The state of a place."""
+    return (place >> 1) // words.width
 
 
 @cache
@@ -151,23 +168,145 @@ def groups_in(data, start, end, words, small, spelled):
 
     `words` is an Automaton, `small` the table `lowered`, `spelled` scratch of 8 bytes.
     """
-    columns, moves, groups = words.columns, words.moves, words.groups
     found = uint64(0)
-    state = 0
+    place = 0
     i = start
     while i < end:
         c = data[i]
         if c < 0x80:
             if 65 <= c <= 90:
                 c += 32
-            state = moves[state, columns[c]]
-            found |= groups[state]
+            place = follow(words, place, c)
+            if place & 1:
+                found |= words.groups[state_at(words, place)]
             i += 1
             continue
         _, after = decode(data, i)
         n = lower_bytes(data, i, after, small, spelled)
         for k in range(n):
-            state = moves[state, columns[spelled[k]]]
-            found |= groups[state]
+            place = follow(words, place, spelled[k])
+            if place & 1:
+                found |= words.groups[state_at(words, place)]
         i = after
     return found
+
+
+# -- phrases of a document ---------------------------------------------------------------------------------------------
+
+ANYWHERE, NO_WORD, NO_LATIN, BLANK = range(4)  # what must stand on both sides of a phrase
+NOTED = 10  # phrases found in a document that are noted
+
+
+def count_phrases(
+    data: np.ndarray, offsets: np.ndarray, active: np.ndarray, words: Automaton, beside: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(occurrences int64[n], found int64[k, 2]) in the `active` (bool[n]) of n texts (`document.text_buffers`).
+
+    An occurrence is a place and a phrase; they may overlap. `found` has row and phrase of the first ten of each text.
+    `beside`: ANYWHERE asks nothing; NO_WORD that no letter, digit or underscore stands beside the phrase; NO_LATIN that
+    a character other than a to z does, so that the ends of the text do not count; BLANK that white space or an end of
+    the text does, where any white space inside a phrase is as good as any other.
+    """
+    counts = np.zeros(len(offsets) - 1, np.int64)
+    return counts, _count_phrases(data, offsets, active, words, lowered(), line_kinds(), beside, counts)
+
+
+@kernel
+def _beside(text, start, end, n, table, beside):
+    """May a phrase stand at text[start:end] of n bytes?"""
+    if beside == ANYWHERE:
+        return True
+    if beside == NO_LATIN:
+        return start > 0 and end < n and not 97 <= text[start - 1] <= 122 and not 97 <= text[end] <= 122
+    bit = WORD if beside == NO_WORD else SPACE
+    before, after = beside == BLANK, beside == BLANK
+    if start > 0:
+        p = start - 1
+        while p > 0 and (text[p] & 0xC0) == 0x80:
+            p -= 1
+        c, _ = decode(text, p)
+        before = (table[c] & bit) != 0
+    if end < n:
+        c, _ = decode(text, end)
+        after = (table[c] & bit) != 0
+    return (before and after) if beside == BLANK else not (before or after)
+
+
+@kernel
+def _one_blank(text, n, table):
+    """Make every run of white space in text[:n] one blank, in place; the bytes left."""
+    out, i = 0, 0
+    blank = False
+    while i < n:
+        c, after = decode(text, i)
+        if table[c] & SPACE:
+            if not blank:
+                text[out] = 32
+                out += 1
+            blank = True
+        else:
+            blank = False
+            for k in range(i, after):
+                text[out] = text[k]
+                out += 1
+        i = after
+    return out
+
+
+@kernel
+def _count_phrases(data, offsets, active, words, small, table, beside, counts):
+    phrase, shorter, lengths = words.phrase, words.shorter, words.lengths
+    longest = 0
+    for d in range(len(counts)):
+        longest = max(longest, offsets[d + 1] - offsets[d])
+    text = np.empty(2 * longest, np.uint8)
+    found = np.empty((64, 2), np.int64)
+    k = 0
+    for d in range(len(counts)):
+        if not active[d]:
+            continue
+        n = lower_bytes(data, offsets[d], offsets[d + 1], small, text)
+        if beside == BLANK:
+            n = _one_blank(text, n, table)
+        place = 0
+        for i in range(n):
+            place = follow(words, place, text[i])
+            if not place & 1:
+                continue
+            state = state_at(words, place)
+            s = state if phrase[state] >= 0 else shorter[state]
+            while s:
+                if _beside(text, i + 1 - lengths[phrase[s]], i + 1, n, table, beside):
+                    counts[d] += 1
+                    if counts[d] <= NOTED:
+                        if k == len(found):
+                            wider = np.empty((2 * k, 2), np.int64)
+                            wider[:k] = found
+                            found = wider
+                        found[k, 0], found[k, 1] = d, phrase[s]
+                        k += 1
+                s = shorter[s]
+    return found[:k].copy()
+
+
+def lines_with(
+    data: np.ndarray, offsets: np.ndarray, active: np.ndarray, words: Automaton
+) -> tuple[np.ndarray, np.ndarray]:
+    """(lines with a phrase, lines that are not blank), int64[n] each, of the `active` (bool[n]) of n texts."""
+    found, lines = np.zeros(len(offsets) - 1, np.int64), np.zeros(len(offsets) - 1, np.int64)
+    _lines_with(data, offsets, active, words, lowered(), line_kinds(), found, lines)
+    return found, lines
+
+
+@kernel
+def _lines_with(data, offsets, active, words, small, table, found, lines):
+    spelled = np.empty(8, np.uint8)
+    for d in range(len(found)):
+        if not active[d]:
+            continue
+        i, stop = offsets[d], offsets[d + 1]
+        while i < stop:
+            first, last, i, n, _, _, _ = scan_line(data, i, stop, table, BREAK)
+            if n:
+                lines[d] += 1
+                found[d] += groups_in(data, first, last, words, small, spelled) != 0

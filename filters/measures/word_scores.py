@@ -24,8 +24,9 @@ from ...text import inline, kernel, mix64
 
 BASIS32, PRIME32 = 2166136261, 16777619
 RUN = 116049371  # what the hash of a run of words is multiplied by before the next word is added
-LABEL = np.frombuffer(b"__label__", np.uint8)
+END, LABEL = (int.from_bytes(word, "little") for word in (b"</s>", b"__label_"))
 EACH = 0x0101010101010101  # times a byte: that byte in all eight places
+AT_ONCE = 64  # words whose look-ups overlap
 EXACT_BUCKETS = 1 << 13  # more than these, and a quotient in floating point is wrong by one at most
 
 
@@ -101,6 +102,12 @@ def _hash(data, start, end):
     for i in range(start, end):
         h = _fnv32(h, data[i])
     return h
+
+
+@inline
+def _signed(h):
+    """A hash of 32 bits as fastText adds it to one of 64: with its sign."""
+    return uint64(int64(int32(uint32(h))))
 
 
 @inline
@@ -186,19 +193,12 @@ def add_characters(entries, words, bucket_rows, shortest, longest, rows, weights
 
 @inline
 def _is_end(data, start, end):
-    if end - start != 4 or data[start] != 60:
-        return False
-    return data[start + 1] == 47 and data[start + 2] == 115 and data[start + 3] == 62
+    return end - start == 4 and _eight(data, start) & uint64(0xFFFFFFFF) == uint64(END)
 
 
 @inline
 def _is_label(data, start, end):
-    if data[start] != 95 or end - start < 9:
-        return False
-    for i in range(9):
-        if data[start + i] != LABEL[i]:
-            return False
-    return True
+    return end - start >= 9 and data[start + 8] == 95 and _eight(data, start) == uint64(LABEL)
 
 
 @kernel
@@ -230,16 +230,37 @@ def _characters(data, start, end, bucket_rows, shortest, longest, sums):
     return found
 
 
+@inline
+def _split(data, at, stop, keys, starts, ends):
+    """The next words, at most as many as `keys` holds: (how many, where the next one begins)."""
+    n = 0
+    while True:
+        while at < stop and _is_space(data[at]):
+            at += 1
+        if at == stop or n == len(keys):
+            return n, at
+        starts[n] = at
+        keys[n], at = _word(data, at, stop)
+        ends[n] = at
+        n += 1
+
+
 @kernel
 def score(data, offsets, active, slots, rows, weights, ending, bucket_rows, ngrams, shortest, longest, out):
     """out float64[n, columns]: the mean of all rows that each active text stands for; NaN where that is none.
 
     rows float32[words, columns] and weights int32[words], how many rows of the model each is the sum of; bucket_rows
     float32[buckets, columns]. `weights` is read only where there are runs of characters (`longest` above 0).
+
+    Some words at a time are split, then looked up, then joined to runs, and these looked up: the tables are larger
+    than the nearest cache, and look-ups that stand together overlap.
     """
     columns = rows.shape[1]
     sums = np.zeros(columns)
+    keys, starts, ends = np.empty(AT_ONCE, np.uint64), np.empty(AT_ONCE, np.int64), np.empty(AT_ONCE, np.int64)
+    places, words = np.empty(AT_ONCE + 1, np.int64), np.empty(AT_ONCE + 1, np.uint64)
     runs = np.zeros(max(ngrams - 1, 1), np.uint64)  # of the words that end here, from the longest that can still grow
+    asked = np.empty((AT_ONCE + 1) * max(ngrams - 1, 1), np.int64)
     buckets = uint64(len(bucket_rows))
     inverse = 1 / max(len(bucket_rows), 1)
     with_runs = ngrams > 1 and len(bucket_rows) > 0
@@ -248,50 +269,60 @@ def score(data, offsets, active, slots, rows, weights, ending, bucket_rows, ngra
             continue
         count, held, ended = 0, 0, False
         sums[:] = 0
-        total = 0.0  # of the first column, of which there mostly is no other: kept in a register
         at, stop = offsets[d], offsets[d + 1]
         while not ended:
-            while at < stop and _is_space(data[at]):
-                at += 1
-            place, word = ending, uint32(END_HASH)
-            start, ended = at, at == stop
-            if not ended:
-                key, at = _word(data, start, stop)
-                s = _slot(slots, key)
+            split, at = _split(data, at, stop, keys, starts, ends)
+            n = 0
+            for i in range(split):
+                s = _slot(slots, keys[i])
                 if slots[s, 0]:
-                    place = int64(slots[s, 1] & uint64(0xFFFFFFFF))
-                    word = uint32(slots[s, 1] >> uint64(32))
-                    ended = place == ending
-                elif _is_label(data, start, at):
+                    places[n] = int64(slots[s, 1] & uint64(0xFFFFFFFF))
+                    words[n] = _signed(slots[s, 1] >> uint64(32))
+                    ended = places[n] == ending
+                elif _is_label(data, starts[i], ends[i]):
                     continue
                 else:
-                    ended = _is_end(data, start, at)
-                    place = -1
+                    places[n] = -1
+                    ended = _is_end(data, starts[i], ends[i])
                     if with_runs:
-                        word = _hash(data, start, at)
+                        words[n] = _signed(_hash(data, starts[i], ends[i]))
                     if longest > 0 and not ended:
-                        count += _characters(data, start, at, bucket_rows, shortest, longest, sums)
-            if place >= 0:
-                count += weights[place] if longest > 0 else 1
-                total += rows[place, 0]
-                for c in range(1, columns):
-                    sums[c] += rows[place, c]
-            if with_runs:
-                signed = uint64(int64(int32(word)))
-                for k in range(held):
-                    runs[k] = runs[k] * uint64(RUN) + signed
-                    row = _modulo(runs[k], buckets, inverse)
-                    total += bucket_rows[row, 0]
+                        count += _characters(data, starts[i], ends[i], bucket_rows, shortest, longest, sums)
+                n += 1
+                if ended:
+                    break
+            if at == stop and not ended:
+                places[n], words[n] = ending, _signed(END_HASH)
+                n += 1
+                ended = True
+
+            total = 0.0  # of the first column, of which there mostly is no other: kept in a register
+            for i in range(n):
+                place = places[i]
+                if place >= 0:
+                    count += weights[place] if longest > 0 else 1
+                    total += rows[place, 0]
                     for c in range(1, columns):
-                        sums[c] += bucket_rows[row, c]
-                count += held
-                if held == ngrams - 1:
-                    for k in range(held - 1):
-                        runs[k] = runs[k + 1]
-                    held -= 1
-                runs[held] = signed
-                held += 1
-        sums[0] += total
+                        sums[c] += rows[place, c]
+            if with_runs:
+                found = 0
+                for i in range(n):
+                    for k in range(held):
+                        runs[k] = runs[k] * uint64(RUN) + words[i]
+                        asked[found] = _modulo(runs[k], buckets, inverse)
+                        found += 1
+                    if held == ngrams - 1:
+                        for k in range(held - 1):
+                            runs[k] = runs[k + 1]
+                        held -= 1
+                    runs[held] = words[i]
+                    held += 1
+                count += found
+                for k in range(found):
+                    total += bucket_rows[asked[k], 0]
+                    for c in range(1, columns):
+                        sums[c] += bucket_rows[asked[k], c]
+            sums[0] += total
         for c in range(columns):
             out[d, c] = sums[c] / count if count else math.nan
 

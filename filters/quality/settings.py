@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 from typing import Any
 
 from pydantic import Field, ValidationError, create_model, model_validator
@@ -28,14 +27,18 @@ class _Rules(Settings):
     @model_validator(mode="before")
     @classmethod
     def _in_order(cls, data: Any) -> Any:
-        if isinstance(data, dict) and not data.get("order"):
-            named = []
+        if isinstance(data, dict):
+            named: list[str] = []
             for key, value in data.items():
                 if key == "own" and isinstance(value, dict):
                     named += value
                 elif key not in _Rules.model_fields and value is not None:
                     named.append(key)
-            data = data | {"order": named}
+            order = data.get("order") or ()
+            if isinstance(order, (list, tuple)):  # a rule switched off leaves it, a new one goes to its end
+                off = {key for key, value in data.items() if value is None}
+                order = [n for n in order if n not in off] + [n for n in named if n not in order]
+            data = data | {"order": order}
         return _tuples(data)  # what passed a validator is no longer JSON, and lists would be refused
 
     @model_validator(mode="after")
@@ -86,7 +89,7 @@ def _tuples(value: Any) -> Any:
 
 def _build(kind: type[Rule], value: dict[str, Any], where: str) -> Rule:
     try:
-        return kind(kind.Settings.model_validate_json(json.dumps(value)))
+        return kind(kind.Settings.model_validate(_tuples(value)))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join([where, *map(str, first["loc"])])
@@ -104,7 +107,7 @@ QualitySettings = create_model(
 )
 
 
-def quality_stage(settings: _Rules, all_signals: bool = False) -> RuleStage:
+def quality_stage(settings: _Rules) -> RuleStage:
     """The stage `quality` of a recipe."""
     languages = {language: settings._rules(language) for language in settings.languages}
-    return RuleStage("quality", settings._rules(), languages, all_signals)
+    return RuleStage("quality", settings._rules(), languages)

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-
 from gristmill.config import load
 from gristmill.trainer.directory import TrainingDirectory
 from gristmill.trainer.distributed import World, join

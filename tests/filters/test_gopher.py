@@ -1,4 +1,4 @@
-"""The stage `quality` against datatrove's definitions, written out here in plain Python over `str.split` words."""
+"""Gopher's rules against each dialect's definitions in plain Python, and on documents worked by hand."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import itertools
 import json
 import random
 import re
+import statistics
 from collections import Counter
 from fractions import Fraction
 
@@ -18,13 +19,14 @@ import zstandard
 from gristmill.console import RequestError
 from gristmill.document import DOCUMENT
 from gristmill.filters.measures.characters import PUNCTUATION, SENTENCE_ENDS
-from gristmill.filters.quality.gopher import RULES, STOP_WORDS, Gopher, GopherSettings
+from gristmill.filters.quality.gopher import BULLETS, STOP_WORDS, GopherQuality, GopherRepetition
+from gristmill.filters.rules import RuleStage
 from gristmill.filters.stage import first_verdicts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 SYMBOLS = set(PUNCTUATION + SENTENCE_ENDS)
-DEFAULTS = GopherSettings()
+DIALECTS = ("datatrove", "dolma", "dclm", "paper")
 
 
 def batch_of(texts: list[str]) -> pa.RecordBatch:
@@ -35,7 +37,33 @@ def batch_of(texts: list[str]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(columns, DOCUMENT)
 
 
+def stage(all_signals: bool = False, **values) -> RuleStage:
+    """Both rules in order; each takes the settings that are its own."""
+    rules = []
+    for kind in (GopherRepetition, GopherQuality):
+        rules.append(kind(kind.Settings(**{k: v for k, v in values.items() if k in kind.Settings.model_fields})))
+    return RuleStage("quality", rules, all_signals=all_signals)
+
+
+def dropped(texts: list[str], **values) -> list[str | None]:
+    """The first broken rule of each text, without its prefix."""
+    found: list[str | None] = [None] * len(texts)
+    for drop in first_verdicts(stage(**values)(batch_of(texts))):
+        for row in drop.rows:
+            found[row] = drop.rule.removeprefix("gopher_")
+    return found
+
+
+def signals(text: str, **values) -> dict[str, float]:
+    measured = stage(all_signals=True, **values)(batch_of([text])).signals
+    return {name.removeprefix("gopher_"): float(value[0]) for name, value in measured.items()}
+
+
 # -- the definitions, as slowly as they read --------------------------------------------------------------------------
+
+
+def share(a: int, b: int) -> Fraction | None:
+    return Fraction(a, b) if b else None
 
 
 def repeats(pieces: list[str]) -> tuple[int, int]:
@@ -44,12 +72,22 @@ def repeats(pieces: list[str]) -> tuple[int, int]:
     return len(again), sum(map(len, again))
 
 
-def top(words: list[str], n: int) -> int:
-    grams = [" ".join(words[i : i + n]) for i in range(len(words) - n + 1)]
-    if not grams:
-        return 0
-    gram, times = Counter(grams).most_common(1)[0]  # of equals the first met
-    return len(gram) * times
+def copies(pieces: list[str]) -> tuple[int, int]:
+    """(how many pieces occur more than once, their characters)"""
+    again = [piece for piece, count in Counter(pieces).items() for _ in range(count) if count > 1]
+    return len(again), sum(map(len, again))
+
+
+def grams(words: list[str], n: int) -> list[tuple[str, ...]]:
+    return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+
+
+def top(words: list[str], n: int, joint: str) -> tuple[int, int]:
+    """(count, characters) of the most frequent n-gram; of equals the first met"""
+    if len(words) < n:
+        return 0, 0
+    gram, times = Counter(grams(words, n)).most_common(1)[0]
+    return times, len(joint.join(gram))
 
 
 def repeated(words: list[str], n: int) -> int:
@@ -65,82 +103,153 @@ def repeated(words: list[str], n: int) -> int:
     return letters
 
 
-def numbers(text: str) -> list[tuple[str, Fraction | None]]:
-    """(rule, the exact number it looks at) in order; None where the denominator is nothing."""
+def covered(words: list[str], n: int) -> int:
+    count = Counter(grams(words, n))
+    under = {j for i, gram in enumerate(grams(words, n)) if count[gram] > 1 for j in range(i, i + n)}
+    return sum(len(words[j]) for j in under)
 
-    def share(a: int, b: int) -> Fraction | None:
-        return Fraction(a, b) if b else None
 
-    paragraphs, lines, words = re.split(r"\n{2,}", text.strip()), re.split(r"\n+", text), text.split()
+def stripped(text: str, mark: str) -> list[str]:
+    return [piece.strip() for piece in re.split(mark, text) if piece.strip()]
+
+
+def length(words: list[str]) -> int:
+    return sum(map(len, words))
+
+
+def lettered(words: list[str]) -> int:
+    return sum(any(c.isalpha() for c in w) for w in words)
+
+
+def datatrove(text: str) -> dict[str, Fraction | None]:
+    words, rows = text.split(), text.splitlines()
     plain = [w for w in words if not set(w) <= SYMBOLS]
-    rows = text.splitlines()
-    letters = sum(map(len, plain))
-    result = []
-    for name, pieces in (("paragraph", paragraphs), ("line", lines)):
+    out: dict[str, Fraction | None] = {"characters": Fraction(len(text))}
+    for name, pieces in (("paragraph", re.split(r"\n{2,}", text.strip())), ("line", re.split(r"\n+", text))):
         count, characters = repeats(pieces)
-        result.append((f"max_duplicate_{name}s", share(count, len(pieces))))
-        result.append((f"max_duplicate_{name}_characters", share(characters, len(text))))
-    result += [(f"max_top_{n}_gram", share(top(words, n), len(text))) for n in (2, 3, 4)]
-    result += [(f"max_duplicate_{n}_grams", share(repeated(words, n), len(text))) for n in (5, 6, 7, 8, 9, 10)]
-    result += [("min_words", Fraction(len(plain))), ("max_words", Fraction(len(plain)))]
-    result += [(f"{side}_mean_word_length", share(letters, len(plain))) for side in ("min", "max")]
-    result.append(("max_hash_ratio", share(text.count("#"), len(words))))
-    result.append(("max_ellipsis_ratio", share(text.count("...") + text.count("…"), len(words))))
-    result.append(("max_bullet_lines", share(sum(r.lstrip().startswith(("•", "-")) for r in rows), len(rows))))
-    result.append(("max_ellipsis_lines", share(sum(r.rstrip().endswith(("...", "…")) for r in rows), len(rows))))
-    result.append(("min_alphabetic_words", share(sum(any(c.isalpha() for c in w) for w in words), len(words))))
-    result.append(("min_stop_words", Fraction(len(set(STOP_WORDS) & set(words)))))
-    return result
+        out[f"duplicate_{name}s"] = share(count, len(pieces))
+        out[f"duplicate_{name}_characters"] = share(characters, len(text))
+    for n in (2, 3, 4):
+        times, characters = top(words, n, " ")
+        out[f"top_{n}_gram"] = share(times * characters, len(text))
+    out |= {f"duplicate_{n}_grams": share(repeated(words, n), len(text)) for n in range(5, 11)}
+    out |= {"words": Fraction(len(plain)), "mean_word_length": share(length(plain), len(plain))}
+    out |= {"hash_ratio": share(text.count("#"), len(words)), "symbol_ratio": None}
+    out["ellipsis_ratio"] = share(text.count("...") + text.count("…"), len(words))
+    out["bullet_lines"] = share(sum(r.lstrip().startswith(("•", "-")) for r in rows), len(rows))
+    out["ellipsis_lines"] = share(sum(r.rstrip().endswith(("...", "…")) for r in rows), len(rows))
+    out["alphabetic_words"] = share(lettered(words), len(words))
+    out["stop_words"] = Fraction(len(set(STOP_WORDS) & set(words)))
+    return out
 
 
-def first_failing(text: str, limits: GopherSettings) -> str | None:
-    for name, number in numbers(text):
-        field = "max_symbol_ratio" if name in ("max_hash_ratio", "max_ellipsis_ratio") else name
-        limit = getattr(limits, field)
-        if number is not None and (float(number) < limit if name[:3] == "min" else float(number) > limit):
-            return f"gopher_{name}"
-    return None
+def dolma(text: str) -> dict[str, Fraction | None]:
+    words, lines = text.split(), text.split("\n")
+    letters = length(words)
+    out: dict[str, Fraction | None] = dict.fromkeys(
+        ("characters", "duplicate_paragraphs", "duplicate_paragraph_characters", "hash_ratio", "ellipsis_ratio")
+    )
+    count, characters = copies(lines)
+    out |= {"duplicate_lines": share(count, len(lines)), "duplicate_line_characters": share(characters, letters)}
+    for n in (2, 3, 4):
+        times, characters = top(words, n, "")
+        out[f"top_{n}_gram"] = share(times * characters, letters)
+    for n in range(5, 11):
+        every, count = grams(words, n), Counter(grams(words, n))
+        again = sum(len("".join(g)) for g in every if count[g] > 1)
+        out[f"duplicate_{n}_grams"] = share(again, sum(len("".join(g)) for g in every))
+    out["words"] = Fraction(len(words))
+    out["mean_word_length"] = Fraction(statistics.median(map(len, words))) if words else None
+    out["symbol_ratio"] = share(sum("#" in w or "…" in w for w in words), len(words))
+    out["bullet_lines"] = share(sum(line.startswith(("*", "-")) for line in lines), len(lines))
+    out["ellipsis_lines"] = share(sum(line.endswith("…") for line in lines), len(lines))
+    out["alphabetic_words"] = share(lettered(words), len(words))
+    out["stop_words"] = Fraction(sum(w in STOP_WORDS for w in words))
+    return out
 
 
-def check(texts: list[str], limits: GopherSettings = DEFAULTS) -> Counter:
+def dclm(text: str) -> dict[str, Fraction | None]:
+    every, lines = text.split(), stripped(text, "\n")
+    words = [w for w in every if w[0].isalnum()]
+    letters = length(words)
+    out: dict[str, Fraction | None] = {"characters": Fraction(len(text)), "hash_ratio": None, "ellipsis_ratio": None}
+    for name, mark in (("paragraph", "\n\n"), ("line", "\n")):
+        pieces = stripped(text, mark)
+        count, characters = copies(pieces)
+        out[f"duplicate_{name}s"] = share(count, len(pieces))
+        out[f"duplicate_{name}_characters"] = share(characters, length(pieces))
+    for n in (2, 3, 4):
+        count = Counter(grams(words, n))
+        most = max(count.values(), default=0)
+        longest = max((len("".join(g)) for g, c in count.items() if c == most), default=0)
+        out[f"top_{n}_gram"] = share(longest * most if most > 1 else 0, letters)
+    out |= {f"duplicate_{n}_grams": share(covered(words, n), letters) for n in range(5, 11)}
+    out |= {"words": Fraction(len(words)), "mean_word_length": share(length(every), len(every))}
+    out["symbol_ratio"] = share(sum(text.count(s) for s in ("#", "...", ". . .", "…")), len(every))
+    out["bullet_lines"] = share(sum(line.startswith(("●", "•", "*", "-")) for line in lines), len(lines))
+    out["ellipsis_lines"] = share(sum(line.endswith(("...", ". . .", "…")) for line in lines), len(lines))
+    out["alphabetic_words"] = share(lettered(every), len(every))
+    out["stop_words"] = Fraction(sum(w.lower() in STOP_WORDS for w in every))
+    return out
+
+
+def paper(text: str) -> dict[str, Fraction | None]:
+    words, lines = text.split(), stripped(text, "\n")
+    letters = length(words)
+    out: dict[str, Fraction | None] = {"characters": Fraction(len(text)), "symbol_ratio": None}
+    for name, mark in (("paragraph", "\n\n"), ("line", "\n")):
+        pieces = stripped(text, mark)
+        count, characters = repeats(pieces)
+        out[f"duplicate_{name}s"] = share(count, len(pieces))
+        out[f"duplicate_{name}_characters"] = share(characters, length(pieces))
+    for n in (2, 3, 4):
+        times, characters = top(words, n, "")
+        out[f"top_{n}_gram"] = share(times * characters if times > 1 else 0, letters)
+    out |= {f"duplicate_{n}_grams": share(covered(words, n), letters) for n in range(5, 11)}
+    out |= {"words": Fraction(len(words)), "mean_word_length": share(length(words), len(words))}
+    out |= {"hash_ratio": share(text.count("#"), len(words))}
+    out["ellipsis_ratio"] = share(text.count("...") + text.count("…"), len(words))
+    out["bullet_lines"] = share(sum(line.startswith(tuple(BULLETS)) for line in lines), len(lines))
+    out["ellipsis_lines"] = share(sum(line.endswith(("...", "…")) for line in lines), len(lines))
+    out["alphabetic_words"] = share(lettered(words), len(words))
+    out["stop_words"] = Fraction(len(set(STOP_WORDS) & set(words)))
+    return out
+
+
+DEFINITIONS = {"datatrove": datatrove, "dolma": dolma, "dclm": dclm, "paper": paper}
+
+
+def check(texts: list[str], dialect: str = "datatrove", **values) -> Counter:
     """Signals equal to the last bit, verdict and first failing rule equal; how often each rule came first."""
-    outcome = Gopher(limits)(batch_of(texts))
-    expected = [dict(numbers(text)) for text in texts]
-    for rule in RULES:
-        name = rule.rule.removeprefix("gopher_")
+    expected = [DEFINITIONS[dialect](text) for text in texts]
+    rules = stage(all_signals=True, dialect=dialect, **values)
+    outcome = rules(batch_of(texts))
+    for name in expected[0] if expected else ():
         exact = [np.nan if e[name] is None else float(e[name]) for e in expected]
-        np.testing.assert_array_equal(outcome.signals[rule.signal], exact, err_msg=name)
-    verdicts = {}
-    for drop in first_verdicts(outcome):
-        assert drop.values is not None
-        number = outcome.signals[next(r.signal for r in RULES if r.rule == drop.rule)][drop.rows]
-        np.testing.assert_array_equal(drop.values, number)
-        verdicts |= dict.fromkeys(map(int, drop.rows), drop.rule)
-    firsts = [first_failing(text, limits) for text in texts]
-    assert [verdicts.get(i) for i in range(len(texts))] == firsts
+        np.testing.assert_array_equal(outcome.signals[f"gopher_{name}"], exact, err_msg=name)
+    firsts = []
+    for numbers in expected:
+        broken = None
+        for limit in (*GopherRepetition.limits, *GopherQuality.limits):
+            kind = GopherRepetition if limit in GopherRepetition.limits else GopherQuality
+            bound = values.get(limit.setting, kind.Settings.model_fields[limit.setting].default)
+            number = numbers[limit.signal]
+            under = limit.setting.startswith("min_")
+            if number is not None and (float(number) < bound if under else float(number) > bound):
+                broken = limit.rule or limit.setting
+                break
+        firsts.append(broken)
+    assert dropped(texts, dialect=dialect, **values) == firsts
     return Counter(firsts)
 
 
 # -- texts ------------------------------------------------------------------------------------------------------------
 
 VOCABULARY = ["the", "of", "and", "to", "a", "be", "word", "seven", "#tag", "…", "...", "•", "-", "–", "!!", "42"]
-VOCABULARY += ["naïve", "中文", "end.", "aa", "aaa", "\0", "⁇", "longerwordhere", "The"]
-SEPARATORS = [" "] * 12 + [
-    "\n",
-    "\n\n",
-    "\n\n\n",
-    "\r\n",
-    "\r",
-    "\t",
-    "\xa0",
-    "\u2028",
-    "\x85",
-    "\v",
-    "\x1c",
-    "\x1f",
-    "  ",
-]
-SEPARATORS += [" \n ", "...\n", "…\n", ".\n", "\n• ", "\n- ", ""]
+VOCABULARY += ["naïve", "中文", "end.", "aa", "aaa", "\0", "⁇", "longerwordhere", "The", "*", "●", ". . .", "x…", "THE"]
+SEPARATORS = [" "] * 12
+SEPARATORS += ["\n", "\n\n", "\n\n\n", "\r\n", "\r", "\t", "\xa0", "\u2028", "\x85", "\v", "\x1c", "\x1f", "  "]
+SEPARATORS += [" \n ", "...\n", "…\n", ".\n", "\n• ", "\n- ", "\n* ", ". . .\n", "", "\n\0- "]
 
 
 def hostile(rng: random.Random) -> str:
@@ -164,44 +273,55 @@ def shared_texts(shared_data) -> list[str]:
     return texts
 
 
-def test_equals_the_definitions_on_real_texts(shared_data):
-    firsts = check(shared_texts(shared_data))
-    assert firsts[None] > 100
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_equals_the_definitions_on_real_texts(shared_data, dialect):
+    texts = shared_texts(shared_data)
+    firsts = check(texts if dialect == "datatrove" else texts[::4], dialect)
+    assert firsts[None] > 20
+    assert len(firsts) > 3
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_equals_the_definitions_on_hostile_texts(dialect):
+    rng = random.Random(7)
+    firsts = check([hostile(rng) for _ in range(1000 if dialect == "datatrove" else 400)], dialect)
     assert len(firsts) > 6
 
 
-def test_equals_the_definitions_on_hostile_texts():
-    rng = random.Random(7)
-    firsts = check([hostile(rng) for _ in range(1500)])
-    assert len(firsts) > 8
-
-
-@given(st.lists(st.text() | st.integers(0, 2**32).map(lambda seed: hostile(random.Random(seed))), max_size=6))
+@given(
+    st.lists(st.text() | st.integers(0, 2**32).map(lambda seed: hostile(random.Random(seed))), max_size=6),
+    st.sampled_from(DIALECTS),
+)
 @settings(deadline=None, max_examples=100)
-def test_equals_the_definitions_on_any_text(texts):
-    check(texts)
+def test_equals_the_definitions_on_any_text(texts, dialect):
+    check(texts, dialect)
 
 
-@given(st.integers(0, 2**32), st.randoms(use_true_random=False))
+@given(st.integers(0, 2**32), st.randoms(use_true_random=False), st.sampled_from(DIALECTS))
 @settings(deadline=None, max_examples=60)
-def test_every_rule_and_threshold_counts(seed, rng):
+def test_every_rule_and_threshold_counts(seed, rng, dialect):
     """With thresholds drawn at random the late rules are reached too."""
-    drawn = {name: rng.choice([0.0, 0.05, 0.5, 100.0]) for name in GopherSettings.model_fields}
-    drawn |= {name: rng.choice([0, 1, 5, 100]) for name in ("min_words", "max_words", "min_stop_words")}
+    names = {limit.setting for limit in (*GopherRepetition.limits, *GopherQuality.limits)}
+    whole = ("min_words", "max_words", "min_stop_words", "min_characters")
+    drawn = {n: rng.choice([0, 1, 5, 100] if n in whole else [0.0, 0.05, 0.5, 100.0]) for n in sorted(names)}
     texts = random.Random(seed)
-    check([hostile(texts) for _ in range(10)], GopherSettings(**drawn))
+    check([hostile(texts) for _ in range(10)], dialect, **drawn)
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("text", ["", "\n", "\n\n\n", " ", "\0", "\x1c\n", "\n\na\n\n", "\u2028", "…", "#", "-\n-\n-"])
-def test_equals_the_definitions_on_next_to_nothing(text):
-    check([text])
+def test_equals_the_definitions_on_next_to_nothing(text, dialect):
+    check([text], dialect)
 
 
-def test_order_is_repetition_then_quality():
-    names = [rule.rule for rule in RULES]
-    assert names == [f"gopher_{name}" for name, _ in numbers("some text")]
-    assert len(set(names)) == len(names)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_names_of_rules_differ_and_are_those_of_the_dialect(dialect):
+    names = [check.rule for rule in stage(dialect=dialect).rules for check in rule.checks()]
+    assert len(set(names)) == len(names) > 20
+    assert ("gopher_max_symbol_ratio" in names) == (dialect in ("dolma", "dclm")) != ("gopher_max_hash_ratio" in names)
 
+
+# -- documents worked by hand -----------------------------------------------------------------------------------------
 
 GOOD = """A mill grinds grain between two stones, of which the lower lies still and the upper turns. The miller sets
 the gap to the width of a hair and listens to the sound: where the stones touch, they sing. Wheat that comes in damp has
@@ -210,28 +330,166 @@ stays on the finest sieve. Nothing in this account is grand, but it can be check
 
 
 def test_good_text_stays_and_each_kind_of_bad_text_goes():
-    assert first_verdicts(Gopher(DEFAULTS)(batch_of([GOOD]))) == []
+    for dialect in DIALECTS:
+        assert dropped([GOOD], dialect=dialect) == [None]
     bad = [GOOD[:200], "\n".join(["the same line again and again"] * 40), GOOD + " # ## ### #### #####", GOOD.upper()]
     bad.append("\n".join(f"- {line}" for line in GOOD.replace("\n", " ").split(", ")))
-    rules = {int(row): drop.rule for drop in first_verdicts(Gopher(DEFAULTS)(batch_of(bad))) for row in drop.rows}
-    assert [rules[i] for i in range(5)] == [
-        "gopher_min_words",
-        "gopher_max_duplicate_lines",
-        "gopher_max_hash_ratio",
-        "gopher_min_stop_words",
-        "gopher_max_bullet_lines",
-    ]
+    expected = ["min_words", "max_duplicate_lines", "max_hash_ratio", "min_stop_words", "max_bullet_lines"]
+    assert dropped([*bad, ""]) == [*expected, "min_characters"]
 
 
-def test_drops_do_not_depend_on_how_documents_are_cut_into_batches():
+FILLER = " ".join(f"word{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(48))  # 48 words, all different, of 6
+
+
+def quality(text: str) -> dict[str, str | None]:
+    """What the quality rule alone says in each dialect."""
+    off = {limit.setting: None for limit in GopherRepetition.limits}
+    return {dialect: dropped([text], dialect=dialect, **off)[0] for dialect in DIALECTS}
+
+
+def test_two_stop_words_one_of_them_glued_to_a_full_stop():
+    # 50 words, "the" once and "and." once: by white space "and." is no stop word, so there is one
+    assert set(quality(FILLER + " the and.").values()) == {"min_stop_words"}
+    # with spaCy's words the full stop is a token of its own: datatrove's own verdict
+    spacy = signals(FILLER + " the and.", words="spacy")
+    assert (spacy["stop_words"], spacy["words"]) == (2, 50)
+
+
+def test_the_same_stop_word_twice_counts_twice_for_some():
+    assert quality(FILLER + " the the") == {
+        "datatrove": "min_stop_words",
+        "paper": "min_stop_words",
+        "dolma": None,
+        "dclm": None,
+    }
+
+
+def test_capitals_are_stop_words_for_dclm():
+    assert quality(FILLER + " THE AND OF") == dict.fromkeys(DIALECTS, "min_stop_words") | {"dclm": None}
+
+
+def test_forty_nine_words_and_a_lone_mark():
+    # the lone full stop is a fiftieth word by white space; datatrove and DCLM do not count it
+    text = " ".join(FILLER.split()[:47]) + " the and ."
+    assert len(text.split()) == 50
+    assert quality(text) == {"datatrove": "min_words", "dclm": "min_words", "dolma": None, "paper": None}
+
+
+@pytest.mark.parametrize(
+    ("bullet", "who"),
+    [
+        ("*", {"dolma", "dclm"}),
+        ("-", {"datatrove", "dolma", "dclm"}),
+        ("•", {"datatrove", "dclm", "paper"}),
+        ("●", {"dclm", "paper"}),
+        ("◦", {"paper"}),
+    ],
+)
+def test_bullets(bullet, who):
+    words = f"{FILLER} the and of to {FILLER.upper()}".split()  # DCLM does not count the word with the bullet
+    lines = [f"{bullet}{' '.join(words[i : i + 4])}" for i in range(0, 100, 4)]
+    assert {d for d, rule in quality("\n".join(lines)).items() if rule == "max_bullet_lines"} == who
+    # a space before the bullet: dolma does not strip
+    shifted = {d for d, rule in quality("\n".join(" " + line for line in lines)).items() if rule == "max_bullet_lines"}
+    assert shifted == who - {"dolma"}
+
+
+@pytest.mark.parametrize(
+    ("end", "who"),
+    [
+        ("...", {"datatrove", "dclm", "paper"}),
+        ("…", {"datatrove", "dolma", "dclm", "paper"}),
+        (" . . .", {"dclm"}),
+        ("… ", {"datatrove", "dclm", "paper"}),
+    ],
+)
+def test_lines_that_end_in_an_ellipsis(end, who):
+    words = (FILLER + " the and of to").split()
+    lines = [" ".join(words[i : i + 13]) + end for i in range(0, 52, 13)]  # 4 of 52 words: under the symbol ratio
+    assert {d for d, rule in quality("\n".join(lines)).items() if rule == "max_ellipsis_lines"} == who
+
+
+def test_symbols_together_or_each_on_its_own():
+    # 4 number signs and 4 ellipses among 60 words: 4/60 each, 8/60 together
+    text = f"{FILLER} the and of to {'so… ' * 4}{'#tag ' * 4}"
+    for dialect in ("datatrove", "paper"):
+        numbers = signals(text, dialect=dialect)
+        assert (numbers["hash_ratio"], numbers["ellipsis_ratio"]) == (4 / 60, 4 / 60)
+        assert np.isnan(numbers["symbol_ratio"])
+    for dialect in ("dolma", "dclm"):
+        assert signals(text, dialect=dialect)["symbol_ratio"] == 8 / 60
+    assert quality(text) == {"datatrove": None, "paper": None, "dolma": "max_symbol_ratio", "dclm": "max_symbol_ratio"}
+    # three in one word: dolma counts the word, DCLM the marks
+    assert signals("a ### b", dialect="dolma")["symbol_ratio"] == 1 / 3
+    assert signals("a ### b", dialect="dclm")["symbol_ratio"] == 3 / 3
+
+
+def test_mean_and_median_of_word_lengths():
+    text = "a b c ddddddddd"
+    assert signals(text, dialect="paper")["mean_word_length"] == 12 / 4
+    assert signals(text, dialect="dolma")["mean_word_length"] == 1
+    assert signals(text + " ee", dialect="dolma")["mean_word_length"] == 1
+    assert signals("a bb ccc dddd", dialect="dolma")["mean_word_length"] == 2.5
+    assert signals("aaaa -- .", dialect="datatrove")["mean_word_length"] == 4  # marks alone have no length
+    assert signals("aaaa -- .", dialect="dclm")["mean_word_length"] == 7 / 3
+
+
+def test_repeats_after_the_first_or_all_copies():
+    text = "one line\nother\none line\nlast"
+    for dialect, expected in {"datatrove": 1 / 4, "paper": 1 / 4, "dolma": 2 / 4, "dclm": 2 / 4}.items():
+        assert signals(text, dialect=dialect)["duplicate_lines"] == expected
+    characters = {
+        "datatrove": 8 / 28,
+        "paper": 8 / 25,
+        "dolma": 16 / 23,
+        "dclm": 16 / 25,
+    }  # of text, lines, words, lines
+    for dialect, expected in characters.items():
+        assert signals(text, dialect=dialect)["duplicate_line_characters"] == expected
+    # empty lines are lines for dolma alone
+    assert signals("a\n\n\nb", dialect="dolma")["duplicate_lines"] == 2 / 4
+    assert signals("a\n\n\nb", dialect="datatrove")["duplicate_lines"] == 0
+
+
+def test_an_ngram_that_occurs_once():
+    expected = {"datatrove": 5 / 5, "dolma": 4 / 4, "dclm": 0, "paper": 0}
+    for dialect, value in expected.items():
+        assert signals("ab cd", dialect=dialect)["top_2_gram"] == value
+
+
+def test_the_most_frequent_ngram_of_equals():
+    # "aa bb" and "cc dddd" twice each: the first met, or DCLM's longest; 16 letters without the spaces, 31 with
+    text = "aa bb x1 cc dddd y2 aa bb z3 cc dddd"
+    letters = len(text.replace(" ", ""))
+    assert signals(text, dialect="datatrove")["top_2_gram"] == 2 * 5 / len(text)
+    assert signals(text, dialect="dolma")["top_2_gram"] == 2 * 4 / letters
+    assert signals(text, dialect="paper")["top_2_gram"] == 2 * 4 / letters
+    assert signals(text, dialect="dclm")["top_2_gram"] == 2 * 6 / letters
+
+
+def test_repeated_runs_of_words():
+    # a b c d e f | x | a b c d e f: two 5-grams occur twice each, over twelve words of one letter
+    text = "a b c d e f x a b c d e f"
+    assert signals(text, dialect="datatrove")["duplicate_5_grams"] == 5 / 25  # one hit, jumped over
+    assert signals(text, dialect="dolma")["duplicate_5_grams"] == 20 / 45  # four of nine 5-grams
+    assert signals(text, dialect="dclm")["duplicate_5_grams"] == 12 / 13  # every word but x
+    assert signals(text, dialect="paper")["duplicate_5_grams"] == 12 / 13
+    assert signals("- " + text, dialect="dclm")["duplicate_5_grams"] == 12 / 13  # a hyphen alone is no word
+
+
+# -- how it is run ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", ["whitespace", "spacy", "unicode"])
+def test_drops_do_not_depend_on_how_documents_are_cut_into_batches(words):
     rng = random.Random(3)
     texts = [hostile(rng) for _ in range(120)]
-    stage, whole = Gopher(DEFAULTS), batch_of(texts)
+    rules, whole = stage(words=words), batch_of(texts)
 
     def verdicts(size):
         found = []
         for start in range(0, len(texts), size):
-            outcome = stage(whole.slice(start, size))
+            outcome = rules(whole.slice(start, size))
             assert outcome.batch.num_rows == min(size, len(texts) - start)
             found += [(start + int(r), d.rule, v) for d in outcome.drops for r, v in zip(d.rows, d.values, strict=True)]
         return sorted(found)
@@ -239,8 +497,10 @@ def test_drops_do_not_depend_on_how_documents_are_cut_into_batches():
     assert verdicts(120) == verdicts(7) == verdicts(1)
 
 
-def test_empty_batch():
-    outcome = Gopher(DEFAULTS)(batch_of([]))
+@pytest.mark.parametrize("words", ["whitespace", "spacy", "unicode"])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_empty_batch(dialect, words):
+    outcome = stage(dialect=dialect, words=words)(batch_of([]))
     assert outcome.drops == []
     assert all(len(values) == 0 for values in outcome.signals.values())
 
@@ -249,6 +509,8 @@ def test_settings_refuse_impossible_thresholds():
     from gristmill.config import validate
 
     with pytest.raises(RequestError, match="max_duplicate_lines"):
-        validate(GopherSettings, {"max_duplicate_lines": -0.1}, "recipe")
+        validate(GopherRepetition.Settings, {"max_duplicate_lines": -0.1}, "recipe")
     with pytest.raises(RequestError, match="min_words"):
-        validate(GopherSettings, {"min_words": 1.5}, "recipe")
+        validate(GopherQuality.Settings, {"min_words": 1.5}, "recipe")
+    with pytest.raises(RequestError, match="dialect"):
+        validate(GopherQuality.Settings, {"dialect": "gopher"}, "recipe")

@@ -8,7 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from gristmill.filters.measures import characters
-from gristmill.filters.measures.counts import COUNTS, count
+from gristmill.filters.measures.counts import Pieces, line_counts, piece_counts
+from gristmill.filters.measures.ngrams import copied_ngrams, scanned_ngrams
+from gristmill.filters.measures.texts import Texts
+from gristmill.filters.measures.words import word_counts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,30 +21,49 @@ TEXTS = st.lists(
 )
 
 
-def one(text: str) -> dict[str, int]:
-    (row,) = count(pa.array([text], pa.large_string()), STOP_WORDS)
-    return {name: int(row[name]) for name in COUNTS.names}
+def texts_of(column: pa.Array | list[str]) -> Texts:
+    column = column if isinstance(column, pa.Array) else pa.array(column, pa.large_string())
+    return Texts(pa.RecordBatch.from_arrays([column], ["text"]))
+
+
+def counts(texts: Texts) -> list[np.ndarray]:
+    """Everything there is to count."""
+    return [
+        line_counts(texts),
+        piece_counts(texts, Pieces(runs=False, bullets="*-")),
+        piece_counts(texts, Pieces(2, strip=True, blank=False)),
+        word_counts(texts, "whitespace", STOP_WORDS, median=True),
+        scanned_ngrams(texts, "whitespace"),
+        copied_ngrams(texts, "whitespace", headed=True),
+    ]
 
 
 def picked(text: str, *names: str) -> list[int]:
-    counts = one(text)
-    return [counts[name] for name in names]
+    texts = texts_of([text])
+    known: dict[str, int] = {}
+    for rows in (
+        line_counts(texts),
+        scanned_ngrams(texts, "whitespace"),
+        word_counts(texts, "whitespace", STOP_WORDS, median=True),
+    ):
+        known |= {name: int(rows[name][0]) for name in rows.dtype.names}
+    return [known[name] for name in names]
 
 
 def test_words():
-    names = ("characters", "words", "plain_words", "plain_word_characters", "letter_words")
-    assert picked("", *names) == [0, 0, 0, 0, 0]
-    assert picked("  one  -- 42 \u3000né!\x1f", *names) == [18, 4, 3, 8, 2]
-    assert picked("\0\0 a\0b", *names) == [6, 2, 1, 3, 1]  # NUL cuts no word, and is punctuation
-    assert picked("中文字符 𝒜", *names) == [6, 2, 2, 5, 2]
+    names = ("characters", "words", "plain_words", "plain_letters", "letter_words", "headed_words", "marked_words")
+    assert picked("", *names) == [0, 0, 0, 0, 0, 0, 0]
+    assert picked("  one  -- 42 \u3000né!\x1f", *names) == [18, 4, 3, 8, 2, 3, 0]
+    assert picked("\0\0 a\0b", *names) == [6, 2, 1, 3, 1, 1, 0]  # NUL cuts no word, and is punctuation
+    assert picked("中文字符 𝒜 a# …", *names) == [11, 4, 3, 7, 3, 3, 2]
 
 
-def test_stop_words_are_told_apart_by_capitals_and_counted_once():
-    assert picked("the The of, of of", "stop_words") == [2]
+def test_stop_words_are_told_apart_by_capitals():
+    assert picked("the The of, of of", "different_stop_words", "stop_words") == [2, 3]
     many = [f"w{i}" for i in range(64)]
-    assert count(pa.array([" ".join(many)]), many)["stop_words"][0] == 64
+    assert word_counts(texts_of([" ".join(many)]), "whitespace", many)["different_stop_words"][0] == 64
     with pytest.raises(ValueError, match="at most 64"):
-        count(pa.array(["a"]), [f"w{i}" for i in range(65)])
+        word_counts(texts_of(["a"]), "whitespace", [f"w{i}" for i in range(65)])
 
 
 def test_paragraphs_and_lines():
@@ -52,6 +74,18 @@ def test_paragraphs_and_lines():
     assert picked(text, *lines) == [7, 3, 4]  # the empty piece before the text comes back after it
     assert picked("\n\n\n", *paragraphs, *lines) == [1, 0, 0, 2, 1, 0]
     assert picked("a\r\na\r\n", *lines) == [3, 1, 2]  # a line keeps its carriage return
+    assert picked(" a\n\na ", *paragraphs, *lines) == [2, 1, 1, 2, 0, 0]  # the text is stripped, a line is not
+
+
+def test_lines_that_are_not_blank():
+    names = ("filled_lines", "ended_lines", "short_lines", "duplicate_filled_line_characters", "newlines")
+    assert picked("", *names) == [0, 0, 0, 0, 0]
+    assert picked("\n \n\t\n", *names) == [0, 0, 0, 0, 3]
+    assert picked("A.\nB. \nC。\nA.\r\n", *names) == [4, 2, 4, 0, 4]  # white space at the end is the end
+    assert picked("ab\n\n ab\nab\n  \n  \n", *names) == [3, 0, 3, 2, 6]  # blank lines repeat nothing
+    assert picked("é" * 30 + "\n" + "é" * 31, *names) == [2, 0, 1, 0, 1]
+    ended = line_counts(texts_of(["a;\nb.\n"]), short=1, ends=";")
+    assert (ended["ended_lines"][0], ended["short_lines"][0]) == (1, 0)
 
 
 def test_ngrams():
@@ -67,6 +101,7 @@ def test_symbols_and_ends_of_lines():
     names = ("hashes", "ellipses", "text_lines", "bullet_lines", "ellipsis_lines")
     assert picked("# a...... …#\n", *names) == [2, 3, 1, 0, 0]
     assert picked(" • a\u2028- b…  \r\n\n-\vc ...\x1c..", *names) == [0, 2, 6, 3, 2]
+    assert picked("\0- a\n.. .\n. ...", *names) == [0, 1, 3, 0, 1]
 
 
 def test_tables_of_characters_are_pythons():
@@ -76,6 +111,7 @@ def test_tables_of_characters_are_pythons():
     for bit, is_it in (
         (characters.SPACE, str.isspace),
         (characters.LETTER, str.isalpha),
+        (characters.ALNUM, str.isalnum),
         (characters.BREAK, breaks.__contains__),
     ):
         assert np.array_equal((table & bit) != 0, [is_it(chr(c)) for c in range(sys.maxunicode + 1)])
@@ -84,23 +120,33 @@ def test_tables_of_characters_are_pythons():
 @given(TEXTS, st.integers(0, 8), st.integers(0, 8))
 @settings(deadline=None, max_examples=100)
 def test_counts_do_not_depend_on_how_texts_are_stored(texts, start, length):
-    whole = count(pa.array(texts, pa.large_string()), STOP_WORDS)
-    assert whole.dtype == COUNTS
-    alone = [count(pa.array([text], pa.large_string()), STOP_WORDS)[0] for text in texts]
-    assert whole.tolist() == [row.tolist() for row in alone]
+    whole = counts(texts_of(texts))
+    for text, *rows in zip(texts, *whole, strict=True):
+        assert [row.tolist() for row in rows] == [one[0].tolist() for one in counts(texts_of([text]))]
     for stored in (pa.large_string(), pa.string()):
         sliced = pa.array(texts, stored).slice(min(start, len(texts)), length)
-        assert np.array_equal(count(sliced, STOP_WORDS), whole[start : start + length])
-    chunks = pa.chunked_array([texts[:start], texts[start:]], pa.large_string())
-    assert np.array_equal(count(chunks, STOP_WORDS), whole)
+        for got, expected in zip(counts(texts_of(sliced)), whole, strict=True):
+            assert np.array_equal(got, expected[start : start + length])
+
+
+@given(TEXTS, st.lists(st.booleans(), min_size=8, max_size=8))
+@settings(deadline=None, max_examples=60)
+def test_rows_that_are_not_active_cost_nothing_and_come_later(texts, asked):
+    whole, some = counts(texts_of(texts)), texts_of(texts)
+    for active in (asked[: len(texts)], [not a for a in asked[: len(texts)]], [True] * len(texts)):
+        some.active = np.array(active, bool)
+        for got, expected in zip(counts(some), whole, strict=True):
+            assert np.array_equal(got[some.active], expected[some.active])
 
 
 def test_scratch_memory_grows_and_is_reused_within_a_batch():
     rng = np.random.default_rng(5)
     texts = [" ".join(rng.choice(["a", "bb", "the", "\n", "c\n\nd"], size)) for size in (3, 5000, 1, 40, 9000, 0, 4000)]
-    together = count(pa.array(texts, pa.large_string()), STOP_WORDS)
-    assert together.tolist() == [count(pa.array([text]), STOP_WORDS)[0].tolist() for text in texts]
+    together = counts(texts_of(texts))
+    for i, text in enumerate(texts):
+        assert [rows[i].tolist() for rows in together] == [rows[0].tolist() for rows in counts(texts_of([text]))]
 
 
 def test_null_counts_as_empty():
-    assert count(pa.array([None, "a b"], pa.large_string()), STOP_WORDS)["words"].tolist() == [0, 2]
+    texts = texts_of(pa.array([None, "a b"], pa.large_string()))
+    assert word_counts(texts, "whitespace")["words"].tolist() == [0, 2]

@@ -33,7 +33,8 @@ QUALITY = {"min_words": 40, "max_words": 4000, "min_stop_words": 1}
 
 def quality(**more: Any) -> dict[str, Any]:
     """Both of Gopher's families with the thresholds above and `more`."""
-    return {"gopher_repetition": {}, "gopher_quality": QUALITY | more}
+    repetition = {"min_characters": None}  # what is empty has no language, and is dropped before
+    return {"gopher_repetition": repetition, "gopher_quality": QUALITY | more}
 
 
 LANGUAGES = ["en", "de", "fr", "es", "it"]

@@ -27,7 +27,8 @@ def test_everything_happens_in_the_input(undisturbed, expected):
     rules = Counter((row[1], row[2]) for row in expected["terminal"])
     for family in (GopherRepetition, GopherQuality):
         for check in family(family.Settings()).checks():
-            assert rules["quality", check.rule] > 0, check.rule
+            if check.rule != "gopher_min_characters":  # what is empty has no language, and is dropped before
+                assert rules["quality", check.rule] > 0, check.rule
     for rule in ("utf8", "json", "schema", "too_large", "truncated"):
         assert rules["read", rule] > 0, rule
     for name in (("language", "language"), ("language", "language_score"), ("corpus", "min_characters")):
