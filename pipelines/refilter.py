@@ -252,9 +252,7 @@ def _verdicts(unit: _Unit, recipe: Recipe, new: list[RuleStage], languages: Coun
         short = np.flatnonzero(unit.alive & (unit.numbers(characters) < recipe.corpus.min_characters))
         unit.alive[short] = False
         value, least = unit.numbers(characters)[short], recipe.corpus.min_characters
-        found.append(
-            unit.row(short, stage="corpus", rule="min_characters", action=DROP, value=value, threshold=least)
-        )
+        found.append(unit.row(short, stage="corpus", rule="min_characters", action=DROP, value=value, threshold=least))
         found.append(unit.row(np.flatnonzero(unit.alive), stage="corpus", rule="kept", action=KEEP))
     others = pc.invert(pc.is_in(unit.edits["stage"], pa.array(list(stages), pa.string())))
     found.append(unit.edits.filter(others))  # of extraction: whatever becomes of the document, they were made

@@ -32,7 +32,7 @@ BASE = np.uint64(0x9E3779B97F4A7C15)  # odd: of the rolling polynomial
 ANCHOR = 5  # words
 FILTER_BITS = 12  # an anchor
 MANY = 1 << 31  # a posting with this bit: several items, listed in `more` from there on
-BATCH_BYTES = 8 << 20
+BATCH_BYTES = 2 << 20
 
 
 class Hits(NamedTuple):
@@ -59,7 +59,7 @@ def build(
     path: Path | None = None,
     meta: dict[str, Any],
 ) -> Arrays:
-    """The index of items (number of the set, name, texts), which it reads once; it holds some 40 bytes an n-gram then.
+    """The index of items (number of the set, name, texts), read once; building takes some 200 bytes an n-gram.
 
     n-grams of the texts in `ignore` are left out, and those that occur in more than `most_items` items. `meta` holds a
     `digest` and, at the end, how many items there are and how many had no text long enough.
@@ -75,8 +75,11 @@ def build(
     left_out = _Gathered(n, least)
     for text in ignore:
         left_out.add(0, text)
-    keep = ~np.isin(keys, left_out.all()[0])
-    keys, owners, plain = _distinct(keys[keep], owners[keep], plain[keep])
+    ignored = left_out.all()[0]
+    if len(ignored):
+        keep = ~np.isin(keys, ignored)
+        keys, owners, plain = keys[keep], owners[keep], plain[keep]
+    keys, owners, plain = _distinct(keys, owners, plain)
     firsts, counts = _groups(keys)
     if most_items is not None:
         keep = np.repeat(counts <= most_items, counts)
@@ -122,10 +125,10 @@ class _Gathered:
     def _hash(self) -> None:
         column = pa.array([t.encode("utf-8", "replace").decode() for t in self.texts], pa.large_string())
         numbers = np.array(self.numbers, np.uint32)
-        for reading in (PLAIN, SPLIT, JOINED):
-            keys, owners, prefixes, lengths, anchors = item_grams(column, reading, self.n, self.least)
-            plain = np.full(len(keys), reading == PLAIN)
-            self.parts.append((keys, numbers[owners], plain, prefixes, lengths, np.unique(anchors)))
+        made = [item_grams(column, reading, self.n, self.least) for reading in (PLAIN, SPLIT, JOINED)]
+        keys, owners, prefixes, lengths, anchors = (np.concatenate(part) for part in zip(*made, strict=True))
+        plain = np.arange(len(keys)) < len(made[PLAIN][0])
+        self.parts.append((*_distinct(keys, numbers[owners], plain), prefixes, lengths, np.unique(anchors)))
         self.texts, self.numbers, self.bytes = [], [], 0
 
     def all(self) -> tuple[np.ndarray, ...]:

@@ -22,7 +22,7 @@ from .lines import BREAK, SPACE, WORD, line_kinds, scan_line
 LOWERED = 0x1E944  # no letter from here on has a small form
 FINAL_SIGMA, SIGMA = 0x3C2, 0x3C3
 DOTTED_I = 0x130  # its small form is two characters: i and a combining dot, U+0307
-MOST_GROUPS = 64
+MOST_PLACES = 1 << 30  # twice a place is a 32-bit number
 
 
 class Automaton(NamedTuple):
@@ -43,7 +43,10 @@ def lower(text: str) -> str:
 
 
 def automaton(phrases: Sequence[str], groups: Sequence[int] | None = None) -> Automaton:
-    """The automaton of `phrases`, none of them empty; `groups` gives each a number below 64, by default 0."""
+    """The automaton of `phrases`, none of them empty; `groups` gives each a number below 64, by default 0.
+
+    Raises ValueError for an empty phrase, and for so many that the table would pass 2^30 places (4 GB).
+    """
     spelled = [lower(phrase).encode() for phrase in phrases]
     if not all(spelled):
         raise ValueError("an empty phrase is in every text")
@@ -66,6 +69,8 @@ def automaton(phrases: Sequence[str], groups: Sequence[int] | None = None) -> Au
         ends.setdefault(state, number)
         mask[state] |= 1 << (groups[number] if groups is not None else 0)
 
+    if len(edges) * (len(used) + 1) >= MOST_PLACES:
+        raise ValueError(f"{len(phrases):,} phrases of {len(edges):,} characters are more than one table can hold")
     moves = np.zeros((len(edges), len(used) + 1), np.int32)
     bits = np.array(mask, np.uint64)
     phrase = np.full(len(edges), -1, np.int32)

@@ -68,22 +68,22 @@ def classes() -> np.ndarray:
 
 @inline
 def _letter(c):
-    return c == ALETTER or c == HEBREW
+    return c in (ALETTER, HEBREW)
 
 
 @inline
 def _between_letters(c):
-    return c == MID_LETTER or c == MID_NUM_LET or c == SINGLE_QUOTE
+    return c in (MID_LETTER, MID_NUM_LET, SINGLE_QUOTE)
 
 
 @inline
 def _between_digits(c):
-    return c == MID_NUM or c == MID_NUM_LET or c == SINGLE_QUOTE
+    return c in (MID_NUM, MID_NUM_LET, SINGLE_QUOTE)
 
 
 @inline
 def _ignored(c):
-    return c == EXTEND or c == FORMAT or c == ZWJ
+    return c in (EXTEND, FORMAT, ZWJ)
 
 
 @kernel
@@ -128,7 +128,7 @@ def _cut(data, starts, ends, table, kind_table, tokens, first, last):
             any_of |= kind
             all_of &= kind
             joiner, close = k == ZWJ, k
-            breaks = before == CR or before == LF or before == NEWLINE
+            breaks = before in (CR, LF, NEWLINE)
             if not _ignored(k) or letters == 1 or breaks:
                 last_two, before = before, k
                 regional = regional + 1 if k == REGIONAL else 0
@@ -144,7 +144,7 @@ def _boundary(data, i, end, table, last_two, before, close, k, joiner, pictograp
     """Is there a boundary before a character of class k, behind which data[i] comes? The rules in their order."""
     if close == CR and k == LF:  # WB3
         return False
-    if close == CR or close == LF or close == NEWLINE or k == CR or k == LF or k == NEWLINE:  # WB3a, WB3b
+    if close in (CR, LF, NEWLINE) or k in (CR, LF, NEWLINE):  # WB3a, WB3b
         return True
     if joiner and pictograph:  # WB3c
         return False
@@ -153,7 +153,7 @@ def _boundary(data, i, end, table, last_two, before, close, k, joiner, pictograp
     if _ignored(k):  # WB4
         return False
     if _letter(before):
-        if _letter(k) or k == NUMERIC or k == EXTEND_NUM_LET:  # WB5, WB9, WB13a
+        if _letter(k) or k in (NUMERIC, EXTEND_NUM_LET):  # WB5, WB9, WB13a
             return False
         if before == HEBREW and k == SINGLE_QUOTE:  # WB7a
             return False
@@ -166,15 +166,14 @@ def _boundary(data, i, end, table, last_two, before, close, k, joiner, pictograp
     if last_two == HEBREW and before == DOUBLE_QUOTE and k == HEBREW:  # WB7c
         return False
     if before == NUMERIC:
-        if k == NUMERIC or _letter(k) or k == EXTEND_NUM_LET:  # WB8, WB10, WB13a
+        if k in (NUMERIC, EXTEND_NUM_LET) or _letter(k):  # WB8, WB10, WB13a
             return False
         if _between_digits(k) and _next(data, i, end, table) == NUMERIC:  # WB12
             return False
     if last_two == NUMERIC and _between_digits(before) and k == NUMERIC:  # WB11
         return False
-    if before == KATAKANA and (k == KATAKANA or k == EXTEND_NUM_LET):  # WB13, WB13a
+    if before == KATAKANA and (k in (KATAKANA, EXTEND_NUM_LET)):  # WB13, WB13a
         return False
-    if before == EXTEND_NUM_LET:
-        if k == EXTEND_NUM_LET or _letter(k) or k == NUMERIC or k == KATAKANA:  # WB13a, WB13b
-            return False
+    if before == EXTEND_NUM_LET and (_letter(k) or k in (EXTEND_NUM_LET, NUMERIC, KATAKANA)):  # WB13a, WB13b
+        return False
     return not (before == REGIONAL and k == REGIONAL and regional % 2 == 1)  # WB15, WB16, WB999

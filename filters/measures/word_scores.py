@@ -123,6 +123,8 @@ def _slot(slots, key):
 @inline
 def _modulo(x, n, inverse):
     """x % n of uint64, exact, without the slow division of integers; `inverse` is 1 / n as a float."""
+    if n & (n - uint64(1)) == uint64(0):
+        return int64(x & (n - uint64(1)))
     if n <= uint64(EXACT_BUCKETS):
         return int64(x % n)
     rest = int64(x - uint64(int64(float(x) * inverse)) * n)
@@ -259,8 +261,8 @@ def score(data, offsets, active, slots, rows, weights, ending, bucket_rows, ngra
     sums = np.zeros(columns)
     keys, starts, ends = np.empty(AT_ONCE, np.uint64), np.empty(AT_ONCE, np.int64), np.empty(AT_ONCE, np.int64)
     places, words = np.empty(AT_ONCE + 1, np.int64), np.empty(AT_ONCE + 1, np.uint64)
-    runs = np.zeros(max(ngrams - 1, 1), np.uint64)  # of the words that end here, from the longest that can still grow
-    asked = np.empty((AT_ONCE + 1) * max(ngrams - 1, 1), np.int64)
+    runs = np.empty(AT_ONCE + 1, np.uint64)
+    carried = np.zeros(max(ngrams, 1), np.uint64)  # hashes of the runs of 1, 2, ... words that end before these
     buckets = uint64(len(bucket_rows))
     inverse = 1 / max(len(bucket_rows), 1)
     with_runs = ngrams > 1 and len(bucket_rows) > 0
@@ -304,24 +306,22 @@ def score(data, offsets, active, slots, rows, weights, ending, bucket_rows, ngra
                     total += rows[place, 0]
                     for c in range(1, columns):
                         sums[c] += rows[place, c]
-            if with_runs:
-                found = 0
-                for i in range(n):
-                    for k in range(held):
-                        runs[k] = runs[k] * uint64(RUN) + words[i]
-                        asked[found] = _modulo(runs[k], buckets, inverse)
-                        found += 1
-                    if held == ngrams - 1:
-                        for k in range(held - 1):
-                            runs[k] = runs[k + 1]
-                        held -= 1
-                    runs[held] = words[i]
-                    held += 1
-                count += found
-                for k in range(found):
-                    total += bucket_rows[asked[k], 0]
-                    for c in range(1, columns):
-                        sums[c] += bucket_rows[asked[k], c]
+            if with_runs and n:
+                runs[:n] = words[:n]
+                for length in range(2, ngrams + 1):  # of the run that ends with word i, from that which ends before it
+                    last = runs[n - 1]
+                    for i in range(n - 1, 0, -1):
+                        runs[i] = runs[i - 1] * uint64(RUN) + words[i]
+                    runs[0] = carried[length - 2] * uint64(RUN) + words[0]
+                    carried[length - 2] = last
+                    first = max(0, length - 1 - held)
+                    for i in range(first, n):
+                        row = _modulo(runs[i], buckets, inverse)
+                        total += bucket_rows[row, 0]
+                        for c in range(1, columns):
+                            sums[c] += bucket_rows[row, c]
+                    count += max(0, n - first)
+                held = min(held + n, ngrams)
             sums[0] += total
         for c in range(columns):
             out[d, c] = sums[c] / count if count else math.nan

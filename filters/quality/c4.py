@@ -68,7 +68,7 @@ class C4Quality(Rule):
         remove_citations: bool = Field(True, description="Cut [1], [], [edit] and [citation needed] out of lines")
         remove_javascript: bool = Field(True, description='Remove lines with the word "javascript"')
         policy_phrases: tuple[str, ...] = Field(
-            POLICY_PHRASES, description="Remove lines with one of these, capitals or not"
+            POLICY_PHRASES, strict=False, description="Remove lines with one of these, capitals or not"
         )
 
         @model_validator(mode="before")

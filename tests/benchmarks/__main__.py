@@ -28,7 +28,7 @@ RECIPE = [
     "tokenizer.vocabulary=8192",
 ]
 SPEED_MEGABYTES, ROUNDS = 12, 3
-WORKERS_MEGABYTES = 60  # starting a worker takes seconds: the phase must be long beside them
+WORKERS_MEGABYTES = 240  # starting a worker takes seconds: the phase must be long beside them
 
 
 @dataclass
@@ -123,7 +123,7 @@ def archives(work: Path, data: Path, small: Path) -> list[Row]:
 def workers(work: Path, source: list[str], small: Path) -> list[Row]:
     """Two workers against one, beside two copies of the plain loop at once: what the machine itself gives."""
     folder = work / "workers"
-    write_corpus(folder / "in", source, WORKERS_MEGABYTES, documents_a_file=200)
+    write_corpus(folder / "in", source, WORKERS_MEGABYTES, documents_a_file=500)
     one, _, facts_one = command_line(folder / "in", folder / "one", 1)
     two, _, facts_two = command_line(folder / "in", folder / "two", 2)
     copies = []
@@ -175,6 +175,76 @@ def training(work: Path) -> Row:
     )
 
 
+COLD_MEGABYTES, PEER_DOCUMENTS, WET_COPIES = 100, 300, 5
+
+
+def _module(name: str, *arguments: str) -> dict:
+    """The JSON that a module of this folder prints, run in a process of its own."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{name}", *arguments]
+    done = subprocess.run(command, cwd=HERE.parents[1], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    if done.returncode:
+        sys.exit(f"{name} {' '.join(arguments)} failed with exit code {done.returncode}")
+    return json.loads(done.stdout)
+
+
+def filters(work: Path, source: list[str], data: Path, small: Path) -> list[Row]:
+    """Rules of quality beside datatrove's; the classifier beside fastText's; decontamination beside the rules."""
+    corpus = str(write_corpus(work / "filters" / "in", source, COLD_MEGABYTES))
+    part = str(write_corpus(work / "filters" / "part", source, SPEED_MEGABYTES))
+    rows = []
+    for words, name, limits in (
+        ("whitespace", "words at white space", ((0, "", ""), (1, "", "25 MB/s, 40 x"))),
+        ("spacy", "datatrove's dialect and words", ((0, ", cold", "2 MB/s, 20 x"), (1, ", warm", "12 MB/s"))),
+    ):
+        ours = _module("filter_speed", "gristmill", words, corpus)
+        peer = _module("filter_speed", "datatrove", words, corpus, str(PEER_DOCUMENTS))
+        theirs = peer["bytes"] / 1e6 / peer["cpu"][0]
+        for number, told, limit in limits:
+            speed = ours["bytes"] / 1e6 / ours["cpu"][number]
+            start = " (first pass, with its start)" if number == 0 and not told else ""
+            rows.append(
+                Row(
+                    f"Gopher, C4, FineWeb, {name}{told}{start}, MB a CPU second",
+                    f"{speed:.1f} ({speed / theirs:.0f} x)",
+                    f"{theirs:.2f} (datatrove, first {PEER_DOCUMENTS} documents)",
+                    limit or "-",
+                )
+            )
+        rows.append(Row(f"its peak RSS on {COLD_MEGABYTES} MB held in memory", f"{ours['peak']:,.0f} MB"))
+    folder = work / "wet"
+    (folder / "in").mkdir(parents=True)
+    for i in range(WET_COPIES):
+        (folder / "in" / f"{i}.warc.wet.gz").symlink_to(data / "web" / "wet-derived" / "derived-00000.warc.wet.gz")
+    alone = ["language=", "scrub=", "dedup.exact=", "dedup.minhash=", "tokenizer=", "all_signals=true"]
+    rules = "quality={gopher_repetition: {}, gopher_quality: {}, c4: {dialect: tfds}, fineweb: {}}"
+    run = once("engine", folder, small, "text", *alone, rules)
+    speed = run["bytes"] / 1e6 / run["documents_cpu"]
+    rows.append(Row("WET: read, all rules, ledger, signals, write, MB a CPU second", f"{speed:.1f}", limit="10 MB/s"))
+    found = _module("filter_parts", "classifier", part, str(data))
+    speed = found["bytes"] / 1e6 / found["ours"]
+    theirs = found["bytes"] / 1e6 / found["peer"]
+    rows.append(
+        Row(
+            "classifier, words and pairs, MB a CPU second",
+            f"{speed:.1f} ({speed / theirs:.1f} x)",
+            f"{theirs:.1f} (fastText's predict)",
+            "4 x",
+        )
+    )
+    found = _module("filter_parts", "decontaminate", part, str(data))
+    share = found["ours"] / (found["ours"] + found["rules"])
+    speed = found["bytes"] / 1e6 / found["ours"]
+    rows.append(
+        Row(
+            "decontamination, MB a CPU second",
+            f"{speed:.0f} ({100 * share:.0f} % of a pass with the rules)",
+            "-",
+            "20 %",
+        )
+    )
+    return rows
+
+
 def help_time() -> Row:
     """`gristmill --help`, best of 5."""
     times = []
@@ -194,6 +264,7 @@ def main() -> None:
         work = Path(folder)
         small = write_corpus(work / "small", source, 0.3)
         rows = [help_time(), *speed(work, source, small), training(work), *archives(work, data, small)]
+        rows += filters(work, source, data, small)
         rows += [*workers(work, source, small), *memory(work, source, sizes)]
     print(f"{os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}\n")
     print("| measure | ours | peer | limit |\n|---|---|---|---|")

@@ -14,9 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import zstandard
+from gristmill.config import validate
+from gristmill.console import RequestError
 from gristmill.document import DOCUMENT
 from gristmill.filters.measures.lines import CLOSERS, SENTENCE_ENDS, WIDE_STOPS
 from gristmill.filters.quality.c4 import C4Quality
+from gristmill.filters.quality.settings import QualitySettings, quality_stage
 from gristmill.filters.rules import RuleStage
 from gristmill.filters.stage import first_verdicts
 from hypothesis import given, settings
@@ -243,6 +246,14 @@ def test_datatrove_on_hostile_texts():
     assert len(seen) == 4, seen
 
 
+@given(st.lists(st.text() | st.integers(0, 2**32).map(lambda seed: hostile(random.Random(seed))), max_size=4))
+@settings(max_examples=50)
+def test_datatrove_on_any_text(texts):
+    check_datatrove(texts)
+    ours = cleaned(texts, dialect="datatrove", split="sentences", min_sentences=1)
+    same(ours, by_datatrove(texts, split_paragraph=False, min_num_sentences=1), texts)
+
+
 @pytest.mark.slow
 def test_datatrove_on_five_thousand_texts(shared_data):
     rng = random.Random(5)
@@ -419,3 +430,23 @@ def test_batches_and_inactive_rows_change_nothing():
 
 def test_empty_batch():
     assert cleaned([]) == []
+
+
+def test_dialect_and_language_in_a_recipe():
+    recipe = {
+        "c4": {"dialect": "datatrove", "min_sentences": 4},
+        "languages": {"hi": {"c4": {"terminal_punctuation": "।", "policy_phrases": ["गोपनीयता नीति"]}}},
+    }
+    stage = quality_stage(validate(QualitySettings, recipe, "recipe"))
+    (rule,), (hindi,) = stage.rules, stage.languages["hi"]
+    assert (rule.settings.min_sentences, rule.settings.min_words_per_line, rule.settings.sentences) == (4, 3, "spacy")
+    assert rule.settings.terminal_punctuation == ".?!\"'"
+    assert hindi.settings == rule.settings.model_copy(
+        update={"terminal_punctuation": "।", "policy_phrases": ("गोपनीयता नीति",)}
+    )
+    line = "यह एक छोटा वाक्य है।"
+    text = f"{line}\nगोपनीयता नीति यहाँ देखें।\n{line}\nमेनू\n{line}"
+    options = {"terminal_punctuation": "।", "policy_phrases": ("गोपनीयता नीति",)}
+    assert cleaned([text], **options) == [(None, f"{line}\n{line}\n{line}")]
+    with pytest.raises(RequestError, match="sentences"):
+        validate(QualitySettings, {"c4": {"split": "sentences"}}, "recipe")

@@ -103,17 +103,21 @@ def respelled(text: str, rng: random.Random) -> str:
     return re.sub(r"\s+", spaces, marks(case(text)))
 
 
-def planted(stage, kept: list[tuple[str, str]], hosts: list[str], spell) -> float:
-    """The share of items (name, text) found and rightly named in documents they were put into."""
+def planted(stage, kept: list[tuple[str, str]], hosts: list[str], spell) -> tuple[float, float]:
+    """The shares of items (name, text) that are found in documents they were put into, and named by their own name.
+
+    Some are quoted in other items, and named by those.
+    """
     documents = []
     for i, (_, text) in enumerate(kept):
         host = hosts[i % len(hosts)]
         place = host.find(" ", i % len(host)) + 1
         documents.append(f"{host[:place]}\n{spell(text)}\n{host[place:]}")
-    found = 0
+    found = {}
     for start in range(0, len(documents), 1000):
-        found += len(dropped(stage, documents[start : start + 1000]))
-    return found / len(kept)
+        told = dropped(stage, documents[start : start + 1000])
+        found |= {start + row: detail["item"] for row, detail in told.items()}
+    return len(found) / len(kept), sum(kept[row][0] == item for row, item in found.items()) / len(kept)
 
 
 def searchable(recipe: DecontaminateSettings, each: int) -> list[tuple[str, str]]:
@@ -134,13 +138,15 @@ def check_plants(shared_data, tmp_path, chosen, each, clean):
     false = sum(len(dropped(stage, hosts[i : i + 1000])) for i in range(0, len(hosts), 1000))
     kept = searchable(made, each)
     rng = random.Random(5)
-    verbatim, changed = (planted(stage, kept, hosts, spell) for spell in (str, lambda t: respelled(t, rng)))
+    verbatim, named = planted(stage, kept, hosts, str)
+    changed, _ = planted(stage, kept, hosts, lambda text: respelled(text, rng))
     index = stage.rules[0].index
     print(
         f"{len(kept):,} plants: verbatim {verbatim:.4%}, respelled {changed:.4%}; {false} of {clean:,} clean documents"
     )
     print(f"{len(index['keys']):,} n-grams, {index.nbytes() / len(index['keys']):.2f} bytes each")
     assert verbatim == 1
+    assert named > 0.9
     assert changed >= 0.99  # 0.95 is asked for
     assert false == 0
     assert index.nbytes() < 20 * len(index["keys"]) + 100_000

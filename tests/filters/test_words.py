@@ -43,19 +43,8 @@ def check(texts: list[str], source: str, expected: list[list[str]]) -> None:
         assert got == seen(words), (text[:200], words[:20])
 
 
-HOSTILE = [
-    "",
-    " ",
-    "word",
-    "\0",
-    "a\0b",
-    "\u200b\u200d\ufeff",
-    "😀👨‍👩‍👧",
-    "שלום עולם",
-    "\u202eabc",
-    "e\u0301\u0301",
-    "\u2028",
-]
+HOSTILE = ["", " ", "word", "\0", "a\0b", "\u200b\u200d\ufeff", "😀👨‍👩‍👧", "שלום עולם", "\u202eabc"]
+HOSTILE += ["e\u0301\u0301", "\u2028"]
 
 
 @given(st.lists(st.text(), max_size=5))
@@ -141,7 +130,7 @@ def test_spacy_words_of_special_cases_that_seem_to_cross_spaces(spacy_words):
     """`foo:) :` is not `foo:)` and `:`: what looks like a longer special case hides one inside a chunk."""
     rng = random.Random(6)
     made = [rng.choice([" ", " ", "  ", "\n"]).join(rng.choices(LOOSE, k=rng.randrange(2, 9))) for _ in range(6000)]
-    alone = [sum((spacy_words([part])[0] for part in text.split()), []) for text in made[:500]]
+    alone = [[w for part in text.split() for w in spacy_words([part])[0]] for text in made[:500]]
     whole = spacy_words(made)
     assert alone != whole[:500], "no text here shows the effect"
     check(made, "spacy", whole)

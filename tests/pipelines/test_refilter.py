@@ -171,6 +171,10 @@ def test_the_command(place, measured):
     assert done.returncode == 0, done.stderr
     assert "quality/gopher_min_words" in done.stdout
     assert ledger(place / "by-command-2") != ledger(measured)
-    for wrong in (["--output", "x"], ["--from", "by-command"], ["--from", "by-command", "--input", "in", "--output", "x"]):
+    for wrong in (
+        ["--output", "x"],
+        ["--from", "by-command"],
+        ["--from", "by-command", "--input", "in", "--output", "x"],
+    ):
         done = gristmill(*wrong)
         assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
