@@ -10,6 +10,7 @@ import sys
 import typer
 
 from . import __version__, console
+from .filters import commands as filters
 from .pipelines import commands as pipelines
 from .tokenize import commands as tokenize
 from .trainer import commands as trainer
@@ -29,7 +30,7 @@ def version() -> None:
     print(__version__)
 
 
-for room in (pipelines, tokenize, trainer):
+for room in (pipelines, filters, tokenize, trainer):
     room.register(app)
 
 

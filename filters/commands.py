@@ -1,4 +1,4 @@
-"""The commands of filters: train a quality classifier."""
+"""The commands of filters: filter documents, decide again from what was measured, train a quality classifier."""
 
 from __future__ import annotations
 
@@ -15,12 +15,68 @@ if TYPE_CHECKING:
 
 MAX_RECORD_BYTES = 64 << 20  # a longer record is not learnt from
 
-filter_app = typer.Typer(help="Filter documents, or make what filters need.", no_args_is_help=True)
+filter_app = typer.Typer(no_args_is_help=True, invoke_without_command=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add `gristmill filter`."""
     app.add_typer(filter_app, name="filter")
+
+
+@filter_app.callback()
+def filter_documents(
+    context: typer.Context,
+    output: Annotated[str | None, typer.Option(help="The run directory to write.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="A recipe, of which the filters are run and nothing else.")] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="Files, folders or patterns, for those of the recipe. Repeatable."),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="RUN", help="Decide again from the signals of such a run, reading no text."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH.TO.KEY=VALUE", help="Override one key of the recipe (YAML value)."),
+    ] = None,
+    all_signals: Annotated[
+        bool, typer.Option("--all-signals", help="Measure every rule on every document, so that --from can loosen any.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Read at most so many records, spread over the input.")
+    ] = None,
+) -> None:
+    """Filter documents by a recipe's rules, and nothing else; or decide again from what such a run measured.
+
+    What a rule asks can be tuned without reading the text again:
+
+        gristmill filter --recipe web --input crawl --output a --all-signals
+
+        gristmill filter --from a --output b --set quality.gopher_quality.min_words=100
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from ..pipelines import driver, refilter
+
+    if output is None:
+        raise RequestError("--output: expected the run directory to write")
+    sets = list(overrides or ())
+    if source is not None:
+        if recipe is not None or inputs or all_signals or limit is not None:
+            raise RequestError("--from: its run has the recipe and the input; only --set and --output go with it")
+        facts = refilter.refilter(source, refilter.changed(source, sets, output))
+    elif recipe is None:
+        raise RequestError("expected --recipe and --input, or --from a run of this command")
+    else:
+        import json
+
+        sets += [f"output={json.dumps(output)}", *(["all_signals=true"] if all_signals else [])]
+        sets += [f"input.paths={json.dumps(inputs)}"] if inputs else []
+        facts = driver.run(refilter.filters_alone(recipe, sets), workers=workers, limit=limit)
+    print(driver.summary(facts))
+    say(f"report: {facts['recipe']['output']}/report.html")
 
 
 @filter_app.command("train-classifier")

@@ -84,7 +84,7 @@ def _parsed(url: str) -> str:
     try:
         return _ada()(url)
     except ValueError:
-        return url.partition("#")[0]
+        return url.partition("#")[0].replace("\\", "/")
 
 
 @cache

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from ..console import WorkError
 from ..document import DOCUMENT, KEY_BYTES, below, draws, key_words, text_buffers, words_to_keys
 from ..filters.rules import RuleStage
-from ..filters.stage import Drops, Stage, first_verdicts
+from ..filters.stage import Drops, Outcome, Stage, first_verdicts
 from .files import ArrowSink, ParquetSink
 from .ledger import Ledger, Rejects, damaged_rows, verdict_rows
 from .readers import inputs

@@ -240,7 +240,8 @@ def summary(facts: dict[str, Any]) -> str:
     counts = facts["counts"]
     lines = [f"read      {counts['records']:>12,} records, {counts['read_bytes'] / 1e6:,.1f} MB"]
     lines += [f"dropped   {n:>12,} {rule}" for rule, n in counts["dropped"].items()]
-    lines.append(f"kept      {counts['documents']:>12,} documents, {counts['text_bytes'] / 1e6:,.1f} MB")
+    size = f", {counts['text_bytes'] / 1e6:,.1f} MB" if "text_bytes" in counts else ""
+    lines.append(f"kept      {counts['documents']:>12,} documents{size}")
     if counts.get("tokens"):
         lines.append(f"tokens    {counts['tokens']['train']:>12,} train, {counts['tokens']['validation']:,} validation")
     return "\n".join(lines)

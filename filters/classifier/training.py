@@ -3,7 +3,7 @@
 fastText (Joulin et al. 2016, arXiv:1607.01759) averages a vector a word and learns one linear layer over the mean. The
 default is words alone with sixteen numbers each: on web text against books it was as accurate as a hundred numbers and
 pairs of words, twenty times smaller and several times quicker to ask, since there is less to learn from the same text.
-Words that occur in fewer than five examples are not learnt, which also keeps most names and addresses out of the file.
+Words that occur fewer than five times are not learnt, which also keeps most names and addresses out of the file.
 One thread, because several race for the weights and no two runs would agree.
 """
 

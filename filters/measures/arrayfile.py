@@ -59,6 +59,7 @@ class ArrayWriter:
             at += -(-most * self.dtypes[name].itemsize // ALIGN) * ALIGN
         self.size = at
         if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self.aside = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
             self.file = open(self.aside, "wb")  # noqa: SIM115, `close` and `discard` close it
 

@@ -35,7 +35,10 @@ class HashSetBuilder:
         self.held: list[tuple[np.ndarray, np.ndarray]] = []
         self.runs: list[tuple[np.ndarray, np.ndarray]] = []
         self.waiting, self.total = 0, 0
-        self.folder = None if path is None else Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        self.folder = None
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
 
     def add(self, keys: np.ndarray, values: np.ndarray) -> None:
         """uint64[n] and value_type[n]."""

@@ -31,40 +31,11 @@ OPENERS = (  # a line that begins with one of these is code
     *("#include ", "#include<", "#define ", "#ifdef ", "#ifndef ", "#endif", "#!/", "<?php", "<?xml", "//", "/*", "*/"),
     *("else:", "try:", "finally:", "else {", "else{", "try {", "} else", "}else", ">>> ", "console.log("),
 )
-KEYWORDS = (  # one that begins with one of these is, if it holds a sign of SIGNS, too, or ends in one of STARTS
-    *(
-        "def ",
-        "class ",
-        "function ",
-        "fn ",
-        "func ",
-        "return ",
-        "return(",
-        "var ",
-        "let ",
-        "const ",
-        "struct ",
-        "enum ",
-    ),
-    *("if ", "if(", "for ", "for(", "while ", "while(", "switch ", "catch ", "else if", "elif ", "except ", "with "),
-    *(
-        "public ",
-        "private ",
-        "protected ",
-        "static ",
-        "void ",
-        "int ",
-        "float ",
-        "double ",
-        "char ",
-        "bool ",
-        "unsigned ",
-    ),
+KEYWORDS = tuple(  # one that begins with one of these is, if it holds a sign of SIGNS, too, or ends in ( or ):
+    ["def ", "class ", "function ", "fn ", "func ", "return ", "return(", "var ", "let ", "const ", "struct ", "enum ", "if ", "if(", "for ", "for(", "while ", "while(", "switch ", "catch ", "else if", "elif ", "except ", "with ", "public ", "private ", "protected ", "static ", "void ", "int ", "float ", "double ", "char ", "bool ", "unsigned "]
 )
 OPERATORS = (" = ", " == ", "!=", "&&", "||", "->", " => ", "::", " += ", " -= ", "++;", "--;", "();", " := ", "${")
 SIGNS = "={}"
-STARTS = ("):", "(", "():")
-ENDS = ("{", "}", "};", ");", "},", "];", "*/")  # a line that ends in one of these is code
 IS_OPENER, IS_KEYWORD, IS_OPERATOR = range(3)
 CODE_SIGNS = "{}[]()<>=;_\\|&^~$@"
 LONGEST = 1000  # bytes of a tag or the target of a link
@@ -99,7 +70,7 @@ def _count(data, offsets, active, table, words, kinds, signs, counts):
 
 @kernel
 def _is_code(data, first, last, words, kinds, signs, row):
-    """Does the line data[first:last] look like code?"""
+    """Does the line data[first:last] look like code? It does, too, if it ends in one of { } }; ); ]; }, */"""
     place, sign, keyword, code = 0, 0, False, False
     for i in range(first, last):
         c = data[i]

@@ -141,9 +141,8 @@ def check_plants(shared_data, tmp_path, chosen, each, clean):
     verbatim, named = planted(stage, kept, hosts, str)
     changed, _ = planted(stage, kept, hosts, lambda text: respelled(text, rng))
     index = stage.rules[0].index
-    print(
-        f"{len(kept):,} plants: verbatim {verbatim:.4%}, respelled {changed:.4%}; {false} of {clean:,} clean documents"
-    )
+    print(f"{len(kept):,} plants: {verbatim:.2%} found, {named:.2%} by name; respelled {changed:.2%} found")
+    print(f"{false} of {clean:,} clean documents dropped")
     print(f"{len(index['keys']):,} n-grams, {index.nbytes() / len(index['keys']):.2f} bytes each")
     assert verbatim == 1
     assert named > 0.9

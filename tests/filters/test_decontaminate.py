@@ -349,8 +349,7 @@ def test_what_is_cut_is_gone_and_the_rest_stays(items, hosts):
 
 
 def test_the_index_is_kept_shared_and_built_again_when_something_changes(tmp_path):
-    folder = tmp_path / "work"
-    folder.mkdir()
+    folder = tmp_path / "work" / "indexes"
     made = one_set(tmp_path, [QUESTION])
     first = build_index(made, folder)
     (file,) = folder.iterdir()

@@ -92,8 +92,7 @@ def test_lists_of_one_name_are_told_apart(tmp_path):
 
 
 def test_indexes_hold_nothing_that_can_be_read_and_follow_the_list(tmp_path):
-    folder = tmp_path / "work"
-    folder.mkdir()
+    folder = tmp_path / "work" / "indexes"
     (tmp_path / "list.txt").write_text("someone@example.com\n")
     made = recipe(ids=str(tmp_path / "list.txt"))
     assert verdicts(drop_stage(made, folder), ["someone@example.com"], [None]) == {0: "ids:list"}

@@ -1,4 +1,4 @@
-"""The recipes that ship: each says what it reproduces, loads, drops and keeps real pages, and names rules that exist."""
+"""The recipes that ship: each says what it reproduces and where it departs, and keeps and drops real pages."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from gristmill.pipelines.recipe import load_recipe
 
 RECIPES = Path(__file__).parents[2] / "pipelines" / "recipes"
 PRESETS = ("c4", "dolma", "fineweb", "fineweb-2", "gopher", "refinedweb")
-UDHR = {  # of the Declaration's translations, those in the languages of fineweb-2
-    **{"arb": "ar", "bul": "bg", "ces": "cs", "cmn_hans": "zh", "dan": "da", "deu": "de", "ell_monotonic": "el"},
-    **{"eng": "en", "fin": "fi", "fra": "fr", "heb": "he", "hin": "hi", "hun": "hu", "ind": "id", "ita": "it"},
-    **{"jpn": "ja", "kor": "ko", "nld": "nl", "nob": "no", "pes_1": "fa", "pol": "pl", "por_BR": "pt", "ron": "ro"},
-    **{"rus": "ru", "spa": "es", "swe": "sv", "tur": "tr", "ukr": "uk", "vie": "vi"},
-}
+UDHR = (
+    "arb:ar bul:bg ces:cs cmn_hans:zh dan:da deu:de ell_monotonic:el eng:en fin:fi fra:fr heb:he hin:hi hun:hu ind:id"
+)
+UDHR += " ind:id ita:it jpn:ja kor:ko nld:nl nob:no pes_1:fa pol:pl por_BR:pt ron:ro rus:ru spa:es swe:sv tur:tr ukr:uk vie:vi"
+LANGUAGES = dict(pair.split(":") for pair in UDHR.split())  # of the Declaration's translations -> of fineweb-2
 
 
 def batch_of(texts: list[str], languages: list[str]) -> pa.RecordBatch:
@@ -72,7 +71,7 @@ def declarations(shared_data) -> dict[str, str]:
     with open(shared_data / "multilingual" / "udhr2-part1.jsonl.zst", "rb") as file:
         stream = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), encoding="utf-8")
         rows = [json.loads(line) for line in stream]
-    return {UDHR[row["udhr_code"]]: row["text"] for row in rows if row["udhr_code"] in UDHR}
+    return {LANGUAGES[row["udhr_code"]]: row["text"] for row in rows if row["udhr_code"] in LANGUAGES}
 
 
 def test_fineweb_2_keeps_each_language(declarations):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -56,7 +56,7 @@ class NoStars(Rule):
     """Takes every star out, and drops what has many."""
 
     name = "no_stars"
-    edits = {"stars": "stars"}
+    edits: ClassVar = {"stars": "stars"}
 
     class Settings(Settings):
         """One threshold."""
@@ -181,7 +181,7 @@ def test_verdicts_follow_from_signals():
 def test_thresholds_by_language():
     english, german = (questions(max_question_marks=share) for share in (0.1, 0.9))
     rules = RuleStage("quality", [english, stars()], {"de": [german, None], "fr": [None, stars()]})
-    outcome = rules(batch_of(["a??", "a??", "a??*", None or "a"], ["en", "de", "fr", None]))
+    outcome = rules(batch_of(["a??", "a??", "a??*", "a"], ["en", "de", "fr", None]))
     assert verdicts(outcome) == {0: "many_questions_max_question_marks"}
     assert np.isnan(outcome.signals["no_stars_stars"][1])
     assert outcome.batch.column("text")[2].as_py() == "a??"

@@ -71,7 +71,7 @@ addresses = st.text(max_size=30) | formed | st.from_regex(r"[a-z.:/\\@?#%0-9A-F]
 @example("http://@/?#")
 def test_canonical_twice_is_canonical_once(url):
     once = canonical_url(url)
-    if "%" not in url.partition("/")[0] and re.match(r"https?://[a-z]", once):
+    if re.match(r"https?://[a-z]", once):  # more than dots and slashes
         assert canonical_url(once) == once
     for scheme in (True, False):
         for www in (True, False):

@@ -134,7 +134,7 @@ def test_no_text_is_read(place, measured):
 
 def test_what_was_not_measured_is_an_error(place, short):
     looser = changed(short, ["quality.gopher_repetition="], str(place / "cannot"))
-    with pytest.raises(RequestError, match="documents that would pass now were not measured by every rule.*all-sig"):
+    with pytest.raises(RequestError, match=r"documents that would pass now were not measured by every rule.*all-sig"):
         refilter(short, looser)
     stricter = ["quality.gopher_quality.min_words=300"]
     refilter(short, changed(short, stricter, str(place / "can")))
