@@ -19,10 +19,10 @@ from gristmill.pipelines.recipe import load_recipe
 
 RECIPES = Path(__file__).parents[2] / "pipelines" / "recipes"
 PRESETS = ("c4", "dolma", "fineweb", "fineweb-2", "gopher", "refinedweb")
-UDHR = (
-    "arb:ar bul:bg ces:cs cmn_hans:zh dan:da deu:de ell_monotonic:el eng:en fin:fi fra:fr heb:he hin:hi hun:hu ind:id"
-)
-UDHR += " ind:id ita:it jpn:ja kor:ko nld:nl nob:no pes_1:fa pol:pl por_BR:pt ron:ro rus:ru spa:es swe:sv tur:tr ukr:uk vie:vi"
+UDHR = """
+arb:ar bul:bg ces:cs cmn_hans:zh dan:da deu:de ell_monotonic:el eng:en fin:fi fra:fr heb:he hin:hi hun:hu ind:id ita:it
+jpn:ja kor:ko nld:nl nob:no pes_1:fa pol:pl por_BR:pt ron:ro rus:ru spa:es swe:sv tur:tr ukr:uk vie:vi
+"""
 LANGUAGES = dict(pair.split(":") for pair in UDHR.split())  # of the Declaration's translations -> of fineweb-2
 
 
