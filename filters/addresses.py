@@ -19,6 +19,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote
@@ -111,7 +112,16 @@ class Blocklists(Rule):
 
     def __init__(self, settings: AddressSettings, folder: Path | None = None):
         super().__init__(settings)
-        self.index, self.names = build_index(settings, folder), [name for _, _, name, _ in _lists(settings)]
+        self.folder, self.names = folder, [name for _, _, name, _ in _lists(settings)]
+
+    @cached_property
+    def index(self) -> Arrays:
+        """What the lists hold, built or mapped when it is first asked."""
+        return build_index(self.settings, self.folder)
+
+    def prepare(self) -> None:
+        """Build the index. Raises RequestError as `build_index` does."""
+        self.index  # noqa: B018
 
     def checks(self) -> tuple[Check, ...]:
         """A domain, then an address."""

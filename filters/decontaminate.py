@@ -18,6 +18,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -137,10 +138,18 @@ class Contamination(Rule):
 
     def __init__(self, settings: DecontaminateSettings, folder: Path | None = None):
         super().__init__(settings)
-        self.index = build_index(settings, folder)
-        self.sets = list(settings.sets)
+        self.folder, self.sets = folder, list(settings.sets)
         if settings.action == "drop":
             self.edits = {}
+
+    @cached_property
+    def index(self) -> Arrays:
+        """The n-grams of all items, built or mapped when it is first asked."""
+        return build_index(self.settings, self.folder)
+
+    def prepare(self) -> None:
+        """Build the index. Raises RequestError as `build_index` does."""
+        self.index  # noqa: B018
 
     def checks(self) -> tuple[Check, ...]:
         """What the mode asks; nothing where spans are cut instead."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,8 +74,17 @@ class Listed(Rule):
 
     def __init__(self, settings: DropSettings, folder: Path | None = None):
         super().__init__(settings)
-        paths = as_paths(getattr(settings, self.name))
-        self.lists = list(zip(list_names(paths), (self._index(path, folder) for path in paths), strict=True))
+        self.folder, self.paths = folder, as_paths(getattr(settings, self.name))
+        self.names = list_names(self.paths)
+
+    @cached_property
+    def indexes(self) -> list[Arrays]:
+        """What each list holds, built or mapped when it is first asked."""
+        return [self._index(path, self.folder) for path in self.paths]
+
+    def prepare(self) -> None:
+        """Build the indexes. Raises RequestError for a list that cannot be read."""
+        self.indexes  # noqa: B018
 
     def spelled(self, entry: str) -> str:
         """An entry as it is compared."""
@@ -82,8 +92,7 @@ class Listed(Rule):
 
     def checks(self) -> tuple[Check, ...]:
         """One a list."""
-        named = [name for name, _ in self.lists]
-        return tuple(Check(f"{self.name}:{name}", f"listed_{self.name}_{name}", 0.0, False) for name in named)
+        return tuple(Check(f"{self.name}:{name}", f"listed_{self.name}_{name}", 0.0, False) for name in self.names)
 
     def measure(self, texts: Texts) -> Measured:
         """1 where a list names the document, else 0; int64[n] a list."""
@@ -93,7 +102,7 @@ class Listed(Rule):
         rows = np.flatnonzero(texts.active & pc.is_valid(column).to_numpy(zero_copy_only=False))
         high, low = _hashes(self.spelled(value).encode() for value in column.take(rows).to_pylist())
         signals = {}
-        for name, index in self.lists:
+        for name, index in zip(self.names, self.indexes, strict=True):
             signals[f"{self.name}_{name}"] = found = np.zeros(len(texts), np.int64)
             found[rows] = holds(index, high, low)
         return Measured(signals)

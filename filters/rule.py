@@ -116,6 +116,9 @@ class Rule:
         """Paths of the files that the settings name (lists, models): what is in them is a setting as well."""
         return ()
 
+    def prepare(self) -> None:
+        """Read what the settings name, so that what is wrong with it is told before any work. Raises RequestError."""
+
     def measure(self, texts: Texts) -> Measured:
         """Signals of the active rows of `texts`. It never raises for a text, whatever that text holds."""
         raise NotImplementedError

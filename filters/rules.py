@@ -48,8 +48,15 @@ class RuleStage:
 
     def files(self) -> tuple[str, ...]:
         """Paths of the files that the settings of the rules name."""
-        every = [rule for rules in (self.rules, *self.languages.values()) for rule in rules if rule is not None]
-        return tuple(sorted({path for rule in every for path in rule.files()}))
+        return tuple(sorted({path for rule in self._every() for path in rule.files()}))
+
+    def prepare(self) -> None:
+        """Read what the settings of the rules name. Raises RequestError."""
+        for rule in self._every():
+            rule.prepare()
+
+    def _every(self) -> list[Rule]:
+        return [rule for rules in (self.rules, *self.languages.values()) for rule in rules if rule is not None]
 
     def __call__(self, batch: pa.RecordBatch) -> Outcome:
         """Signals of what was measured, a drop for each broken check in order, cuts of the documents that stay."""

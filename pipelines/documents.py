@@ -29,7 +29,7 @@ from .readers.batches import BAD_RULES, READ
 from .recipe import Recipe, to_json
 from .units import Commit, Unit, note_costs, progress
 
-VERSION = 1
+VERSION = 2
 # In their order; each is a key of the recipe. What needs no text comes first
 STAGES = ("drop", "address", "extract", "language", "quality", "decontaminate", "scrub")
 INDEXES = "work/indexes"  # of lists and evaluation sets, shared by the workers of a run

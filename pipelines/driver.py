@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..console import Progress, RequestError, WorkError, say
-from . import finish, phases
+from . import documents, finish, phases
 from .phases import Done
 from .readers import inputs
 from .readers.batches import BAD_RULES
@@ -62,12 +62,13 @@ def run(
     """
     sources = _sources(recipe)
     _check(recipe, runner)
+    beside = phases.beside(recipe)
     root = directory(recipe)
     identity = digest_of(
         recipe.model_dump(mode="json", exclude={"output", "keep_work"}),
         [[s["name"], *s["stamp"]] for s in sources],
         [limit, sample],
-        phases.input_files(recipe),
+        beside,
         [documents_versions()],
     )
     with Lock(root):
@@ -78,6 +79,8 @@ def run(
                 shutil.rmtree(Path(root, "work"), ignore_errors=True)
             return whole
         prepare(root)
+        for stage in documents.rule_stages(documents.stage_settings(recipe), root):
+            stage.prepare()
         facts = {
             "identity": identity,
             "complete": False,
@@ -101,7 +104,7 @@ def run(
 
 def documents_versions() -> list[int]:
     """The versions of the phases: a new one makes an old whole run stale."""
-    from . import corpus, documents, duplicates
+    from . import corpus, duplicates
 
     return [documents.VERSION, duplicates.VERSION, corpus.VERSION]
 

@@ -77,7 +77,7 @@ def plan_documents(
     """A unit a unit of input (see readers.inputs.units)."""
     settings = {
         **documents.stage_settings(recipe),
-        "files": input_files(recipe),
+        "beside": beside(recipe),
         "minhash": _signature_settings(recipe),
         "seed": recipe.seed,
         "sample": sample,
@@ -93,9 +93,11 @@ def plan_documents(
     return units
 
 
-def input_files(recipe: Recipe) -> list[list[str]]:
-    """[path, sha256] of each list and model that the stages read: their content is a setting as well."""
-    return [[path, file_digest(path)[1]] for path in documents.input_files(recipe)]
+def beside(recipe: Recipe) -> list[list[str]]:
+    """What the stages depend on beside their settings: [path, sha256] of each list and model, [stage, version]."""
+    files = [[path, file_digest(path)[1]] for path in documents.input_files(recipe)]
+    stages = documents.rule_stages(documents.stage_settings(recipe))
+    return files + [[stage.name, stage.version] for stage in stages]
 
 
 def _signature_settings(recipe: Recipe) -> dict | None:

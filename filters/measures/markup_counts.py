@@ -31,8 +31,11 @@ OPENERS = (  # a line that begins with one of these is code
     *("#include ", "#include<", "#define ", "#ifdef ", "#ifndef ", "#endif", "#!/", "<?php", "<?xml", "//", "/*", "*/"),
     *("else:", "try:", "finally:", "else {", "else{", "try {", "} else", "}else", ">>> ", "console.log("),
 )
-KEYWORDS = tuple(  # one that begins with one of these is, if it holds a sign of SIGNS, too, or ends in ( or ):
-    ["def ", "class ", "function ", "fn ", "func ", "return ", "return(", "var ", "let ", "const ", "struct ", "enum ", "if ", "if(", "for ", "for(", "while ", "while(", "switch ", "catch ", "else if", "elif ", "except ", "with ", "public ", "private ", "protected ", "static ", "void ", "int ", "float ", "double ", "char ", "bool ", "unsigned "]
+KEYWORDS = (  # one that begins with one of these is, if it holds a sign of SIGNS, too, or ends in ( or ):
+    *("def ", "class ", "function ", "fn ", "func ", "return ", "return(", "var ", "let ", "const ", "struct "),
+    *("if ", "if(", "for ", "for(", "while ", "while(", "switch ", "catch ", "else if", "elif ", "except ", "with "),
+    *("public ", "private ", "protected ", "static ", "void ", "int ", "float ", "double ", "char ", "bool "),
+    *("enum ", "unsigned "),
 )
 OPERATORS = (" = ", " == ", "!=", "&&", "||", "->", " => ", "::", " += ", " -= ", "++;", "--;", "();", " := ", "${")
 SIGNS = "={}"

@@ -99,14 +99,6 @@ def _slot(keys, mask, key):
     return s
 
 
-@kernel
-def _most_words(first, last, rows):
-    most = 0
-    for r in rows:
-        most = max(most, last[r] - first[r])
-    return most
-
-
 @inline
 def _mask(words):
     """Of a table for so many runs: nearly empty while that is cheap, so that most looks find their slot at once."""
@@ -117,10 +109,19 @@ def _mask(words):
 
 
 @kernel
+def _room(first, last, rows):
+    """(words, slots) that the largest of the documents need; the longest may use fewer slots than a shorter one."""
+    most, slots = 0, 0
+    for r in rows:
+        words = last[r] - first[r]
+        most, slots = max(most, words), max(slots, _mask(words) + 1)
+    return most, slots
+
+
+@kernel
 def _scan(tokens, first, last, rows, out):
-    most = _most_words(first, last, rows)
+    most, size = _room(first, last, rows)
     mixed, sums, letters = np.empty(most, np.uint64), np.empty(most + 1, np.uint64), np.empty(most + 1, np.int64)
-    size = _mask(most) + 1
     keys, tally, where = np.empty(size, np.uint64), np.empty(size, np.int32), np.empty(size, np.int32)
     powers = _powers(1024)
     for r in rows:
@@ -182,9 +183,8 @@ def _repeated(sums, powers, letters, words, n, keys, mask):
 
 @kernel
 def _copies(tokens, first, last, rows, headed, out):
-    most = _most_words(first, last, rows)
+    most, size = _room(first, last, rows)
     mixed, letters, slots = np.empty(most, np.uint64), np.empty(most + 1, np.int64), np.empty(most, np.int64)
-    size = _mask(most) + 1
     keys, tally = np.empty(size, np.uint64), np.empty(size, np.int32)
     for r in rows:
         words, before = 0, 0

@@ -65,6 +65,10 @@ class BadWords(Rule):
         self.version = f"{type(self).version}-{digest[:12]}"  # the ledger says which list it was
         self._automaton: Any = None
 
+    def files(self) -> tuple[str, ...]:
+        """The list."""
+        return () if self.settings.file is None else (self.settings.file,)
+
     def measure(self, texts: Texts) -> Measured:
         """Occurrences, int64[n], and `counted`: the same, but 0 for a page that is drawn to stay."""
         from ..measures import patterns

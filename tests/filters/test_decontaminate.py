@@ -424,7 +424,7 @@ def test_wrong_requests_name_key_and_path(tmp_path):
     def refused(match, **change):
         broken = made.model_copy(update={"sets": {"s": one.model_copy(update=change)}})
         with pytest.raises(RequestError, match=match):
-            decontaminate_stage(broken)
+            decontaminate_stage(broken).prepare()
 
     refused(r"decontaminate\.sets\.s\.paths: .*gone\.jsonl: no such file", paths="gone.jsonl")
     refused(r"decontaminate\.sets\.s\.paths: .*: is a folder", paths=str(tmp_path))

@@ -120,7 +120,7 @@ def test_wrong_requests_name_key_and_path(tmp_path):
     with pytest.raises(RequestError, match=r"drop\.urls: .*: is a folder"):
         drop_stage(recipe(urls=str(tmp_path)))
     with pytest.raises(RequestError, match=r"drop\.urls: .*cut\.gz: cannot be read"):
-        drop_stage(recipe(urls=str(tmp_path / "cut.gz")))
+        drop_stage(recipe(urls=str(tmp_path / "cut.gz"))).prepare()
     with pytest.raises(RequestError, match="`ids`, `urls`"):
         recipe()
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
@@ -157,7 +157,7 @@ def test_hash_seed_and_batch_size_change_nothing(tmp_path):
     code = (
         "import sys, pathlib; from gristmill.config import validate\n"
         "from gristmill.filters.lists import DropSettings, drop_stage\n"
-        "drop_stage(validate(DropSettings, {'urls': sys.argv[1]}, 'r'), pathlib.Path(sys.argv[2]))\n"
+        "drop_stage(validate(DropSettings, {'urls': sys.argv[1]}, 'r'), pathlib.Path(sys.argv[2])).prepare()\n"
     )
     files = []
     for seed in "12":

@@ -141,7 +141,10 @@ def test_rows_that_are_not_active_cost_nothing_and_come_later(texts, asked):
 
 def test_scratch_memory_grows_and_is_reused_within_a_batch():
     rng = np.random.default_rng(5)
-    texts = [" ".join(rng.choice(["a", "bb", "the", "\n", "c\n\nd"], size)) for size in (3, 5000, 1, 40, 9000, 0, 4000)]
+    sizes = (3, 5000, 1, 40, 9000, 0, 4000)
+    texts = [" ".join(rng.choice(["a", "bb", "the", "\n", "c\n\nd"], size)) for size in sizes]
+    # the table of a document of some thousand words is larger than that of one with a few more
+    texts = ["", *[" ".join(map(str, range(size))) for size in (4095, 4097)], "\n".join(map(str, range(4095))), *texts]
     together = counts(texts_of(texts))
     for i, text in enumerate(texts):
         assert [rows[i].tolist() for rows in together] == [rows[0].tolist() for rows in counts(texts_of([text]))]
