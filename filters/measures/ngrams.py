@@ -122,7 +122,8 @@ def _room(first, last, rows):
 def _scan(tokens, first, last, rows, out):
     most, size = _room(first, last, rows)
     mixed, sums, letters = np.empty(most, np.uint64), np.empty(most + 1, np.uint64), np.empty(most + 1, np.int64)
-    keys, tally, where = np.empty(size, np.uint64), np.empty(size, np.int32), np.empty(size, np.int32)
+    keys, tally = np.empty(size, np.uint64), np.empty(size, np.int32)
+    slots, again = np.empty(most, np.int32), np.empty(most + 1, np.bool_)
     powers = _powers(1024)
     for r in rows:
         a, words = first[r], last[r] - first[r]
@@ -134,31 +135,44 @@ def _scan(tokens, first, last, rows, out):
             before += n
             total = total * _power(powers, n) + h
             letters[w + 1], sums[w + 1] = before, total
+            again[w] = True
         mask = _mask(words)
         for n in range(2, 5):
             keys[: mask + 1] = 0
-            out[r, n - 2] = _top(mixed, letters, words, n, keys, tally, where, mask)
+            out[r, n - 2] = _top(mixed, letters, words, n, keys, tally, slots, again, mask)
         for n in range(5, 11):
             keys[: mask + 1] = 0
             out[r, n - 2] = _repeated(sums, powers, letters, words, n, keys, mask)
 
 
 @kernel
-def _top(mixed, letters, words, n, keys, tally, where, mask):
-    """Characters, inner spaces included, times count of the most frequent n-gram; of several, the first in the text."""
-    most, best = 0, 0
-    for i in range(words - n + 1):
-        h = uint64(0)
-        for j in range(i, i + n):
-            h = h * uint64(BASE) + mixed[j]
-        key = mix64(h) | uint64(TAKEN)
-        s = _slot(keys, mask, key)
-        if keys[s] == uint64(0):
-            keys[s], tally[s], where[s] = key, 0, i
-        tally[s] += 1
-        if tally[s] > most or (tally[s] == most and where[s] < best):
-            most, best = tally[s], where[s]
-    return (letters[best + n] - letters[best] + n - 1) * most if most else 0
+def _top(mixed, letters, words, n, keys, tally, slots, again, mask):
+    """Characters, inner spaces included, times count of the most frequent n-gram; of several, the first in the text.
+
+    `again`, bool[words]: does the run of n - 1 words that begins here come again? Only such can begin an n-gram that
+    does; afterwards it says the same of n.
+    """
+    runs, most, best = words - n + 1, 1, -1
+    for i in range(runs):
+        if again[i] and again[i + 1]:
+            h = uint64(0)
+            for j in range(i, i + n):
+                h = h * uint64(BASE) + mixed[j]
+            key = mix64(h) | uint64(TAKEN)
+            s = _slot(keys, mask, key)
+            if keys[s] == uint64(0):
+                keys[s], tally[s] = key, 0
+            tally[s] += 1
+            slots[i] = s
+            most = max(most, tally[s])
+    for i in range(runs):
+        count = tally[slots[i]] if again[i] and again[i + 1] else 1
+        if best < 0 and count == most:
+            best = i
+        again[i] = count > 1
+    if runs > 0:
+        again[runs] = False
+    return (letters[best + n] - letters[best] + n - 1) * most if runs > 0 else 0
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Gopher's rules against each dialect's definitions in plain Python, and on documents worked by hand."""
+"""Gopher's rules against each dialect's definitions, written out in plain Python; test_gopher_dialects.py has examples."""
 
 from __future__ import annotations
 
@@ -54,12 +54,11 @@ def dropped(texts: list[str], **values) -> list[str | None]:
     return found
 
 
-def signals(text: str, **values) -> dict[str, float]:
-    measured = stage(all_signals=True, **values)(batch_of([text])).signals
-    return {name.removeprefix("gopher_"): float(value[0]) for name, value in measured.items()}
-
-
 # -- the definitions, as slowly as they read --------------------------------------------------------------------------
+
+
+def letters_of(words: list[str]) -> int:
+    return len("".join(words))
 
 
 def share(a: int, b: int) -> Fraction | None:
@@ -113,10 +112,6 @@ def stripped(text: str, mark: str) -> list[str]:
     return [piece.strip() for piece in re.split(mark, text) if piece.strip()]
 
 
-def length(words: list[str]) -> int:
-    return len("".join(words))
-
-
 def lettered(words: list[str]) -> int:
     return sum(any(c.isalpha() for c in w) for w in words)
 
@@ -133,7 +128,7 @@ def datatrove(text: str) -> dict[str, Fraction | None]:
         times, characters = top(words, n, " ")
         out[f"top_{n}_gram"] = share(times * characters, len(text))
     out |= {f"duplicate_{n}_grams": share(repeated(words, n), len(text)) for n in range(5, 11)}
-    out |= {"words": Fraction(len(plain)), "mean_word_length": share(length(plain), len(plain))}
+    out |= {"words": Fraction(len(plain)), "mean_word_length": share(letters_of(plain), len(plain))}
     out |= {"hash_ratio": share(text.count("#"), len(words)), "symbol_ratio": None}
     out["ellipsis_ratio"] = share(text.count("...") + text.count("…"), len(words))
     out["bullet_lines"] = share(sum(r.lstrip().startswith(("•", "-")) for r in rows), len(rows))
@@ -145,7 +140,7 @@ def datatrove(text: str) -> dict[str, Fraction | None]:
 
 def dolma(text: str) -> dict[str, Fraction | None]:
     words, lines = text.split(), text.split("\n")
-    letters = length(words)
+    letters = letters_of(words)
     out: dict[str, Fraction | None] = dict.fromkeys(
         ("characters", "duplicate_paragraphs", "duplicate_paragraph_characters", "hash_ratio", "ellipsis_ratio")
     )
@@ -171,20 +166,20 @@ def dolma(text: str) -> dict[str, Fraction | None]:
 def dclm(text: str) -> dict[str, Fraction | None]:
     every, lines = text.split(), stripped(text, "\n")
     words = [w for w in every if w[0].isalnum()]
-    letters = length(words)
+    letters = letters_of(words)
     out: dict[str, Fraction | None] = {"characters": Fraction(len(text)), "hash_ratio": None, "ellipsis_ratio": None}
     for name, mark in (("paragraph", "\n\n"), ("line", "\n")):
         pieces = stripped(text, mark)
         count, characters = copies(pieces)
         out[f"duplicate_{name}s"] = share(count, len(pieces))
-        out[f"duplicate_{name}_characters"] = share(characters, length(pieces))
+        out[f"duplicate_{name}_characters"] = share(characters, letters_of(pieces))
     for n in (2, 3, 4):
         count = Counter(grams(words, n))
         most = max(count.values(), default=0)
         longest = max((len("".join(g)) for g, c in count.items() if c == most), default=0)
         out[f"top_{n}_gram"] = share(longest * most if most > 1 else 0, letters)
     out |= {f"duplicate_{n}_grams": share(covered(words, n), letters) for n in range(5, 11)}
-    out |= {"words": Fraction(len(words)), "mean_word_length": share(length(every), len(every))}
+    out |= {"words": Fraction(len(words)), "mean_word_length": share(letters_of(every), len(every))}
     out["symbol_ratio"] = share(sum(text.count(s) for s in ("#", "...", ". . .", "…")), len(every))
     out["bullet_lines"] = share(sum(line.startswith(("●", "•", "*", "-")) for line in lines), len(lines))
     out["ellipsis_lines"] = share(sum(line.endswith(("...", ". . .", "…")) for line in lines), len(lines))
@@ -195,18 +190,18 @@ def dclm(text: str) -> dict[str, Fraction | None]:
 
 def paper(text: str) -> dict[str, Fraction | None]:
     words, lines = text.split(), stripped(text, "\n")
-    letters = length(words)
+    letters = letters_of(words)
     out: dict[str, Fraction | None] = {"characters": Fraction(len(text)), "symbol_ratio": None}
     for name, mark in (("paragraph", "\n\n"), ("line", "\n")):
         pieces = stripped(text, mark)
         count, characters = repeats(pieces)
         out[f"duplicate_{name}s"] = share(count, len(pieces))
-        out[f"duplicate_{name}_characters"] = share(characters, length(pieces))
+        out[f"duplicate_{name}_characters"] = share(characters, letters_of(pieces))
     for n in (2, 3, 4):
         times, characters = top(words, n, "")
         out[f"top_{n}_gram"] = share(times * characters if times > 1 else 0, letters)
     out |= {f"duplicate_{n}_grams": share(covered(words, n), letters) for n in range(5, 11)}
-    out |= {"words": Fraction(len(words)), "mean_word_length": share(length(words), len(words))}
+    out |= {"words": Fraction(len(words)), "mean_word_length": share(letters_of(words), len(words))}
     out |= {"hash_ratio": share(text.count("#"), len(words))}
     out["ellipsis_ratio"] = share(text.count("...") + text.count("…"), len(words))
     out["bullet_lines"] = share(sum(line.startswith(tuple(BULLETS)) for line in lines), len(lines))
@@ -246,7 +241,23 @@ def check(texts: list[str], dialect: str = "datatrove", **values) -> Counter:
 # -- texts ------------------------------------------------------------------------------------------------------------
 
 VOCABULARY = ["the", "of", "and", "to", "a", "be", "word", "seven", "#tag", "…", "...", "•", "-", "–", "!!", "42"]
-VOCABULARY += ["naïve", "中文", "end.", "aa", "aaa", "\0", "⁇", "longerwordhere", "The", "*", "●", ". . .", "x…", "THE"]
+VOCABULARY += [
+    "naïve",
+    "中文",
+    "end.",
+    "aa",
+    "aaa",
+    "\0",
+    "⁇",
+    "longerwordhere",
+    "The",
+    "*",
+    "●",
+    ". . .",
+    "x…",
+    "THE",
+    "aaaa",
+]
 SEPARATORS = [" "] * 12 + ["\n", "\n\n", "\n\n\n", "\r\n", "\r", "\t", "\xa0", "\u2028", "\x85", "\v", "\x1c"]
 SEPARATORS += ["\x1f", "  ", " \n ", "...\n", "…\n", ".\n", "\n• ", "\n- ", "\n* ", ". . .\n", "", "\n\0- "]
 
@@ -335,133 +346,6 @@ def test_good_text_stays_and_each_kind_of_bad_text_goes():
     bad.append("\n".join(f"- {line}" for line in GOOD.replace("\n", " ").split(", ")))
     expected = ["min_words", "max_duplicate_lines", "max_hash_ratio", "min_stop_words", "max_bullet_lines"]
     assert dropped([*bad, ""]) == [*expected, "min_characters"]
-
-
-FILLER = " ".join(f"word{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(48))  # 48 words, all different, of 6
-
-
-def quality(text: str) -> dict[str, str | None]:
-    """What the quality rule alone says in each dialect."""
-    off = {limit.setting: None for limit in GopherRepetition.limits}
-    return {dialect: dropped([text], dialect=dialect, **off)[0] for dialect in DIALECTS}
-
-
-def test_two_stop_words_one_of_them_glued_to_a_full_stop():
-    # 50 words, "the" once and "and." once: by white space "and." is no stop word, so there is one
-    assert set(quality(FILLER + " the and.").values()) == {"min_stop_words"}
-    # with spaCy's words the full stop is a token of its own: datatrove's own verdict
-    spacy = signals(FILLER + " the and.", words="spacy")
-    assert (spacy["stop_words"], spacy["words"]) == (2, 50)
-
-
-def test_the_same_stop_word_twice_or_in_capitals_counts_for_some():
-    expected = {"datatrove": "min_stop_words", "paper": "min_stop_words", "dolma": None, "dclm": None}
-    assert quality(FILLER + " the the") == expected
-    assert quality(FILLER + " THE AND OF") == dict.fromkeys(DIALECTS, "min_stop_words") | {"dclm": None}
-
-
-def test_forty_nine_words_and_a_lone_mark():
-    # the lone full stop is a fiftieth word by white space; datatrove and DCLM do not count it
-    text = " ".join(FILLER.split()[:47]) + " the and ."
-    assert len(text.split()) == 50
-    assert quality(text) == {"datatrove": "min_words", "dclm": "min_words", "dolma": None, "paper": None}
-
-
-@pytest.mark.parametrize(
-    ("bullet", "who"),
-    [
-        ("*", {"dolma", "dclm"}),
-        ("-", {"datatrove", "dolma", "dclm"}),
-        ("•", {"datatrove", "dclm", "paper"}),
-        ("●", {"dclm", "paper"}),
-        ("◦", {"paper"}),
-    ],
-)
-def test_bullets(bullet, who):
-    words = f"{FILLER} the and of to {FILLER.upper()}".split()  # DCLM does not count the word with the bullet
-    lines = [f"{bullet}{' '.join(words[i : i + 4])}" for i in range(0, 100, 4)]
-    assert {d for d, rule in quality("\n".join(lines)).items() if rule == "max_bullet_lines"} == who
-    # a space before the bullet: dolma does not strip
-    shifted = {d for d, rule in quality("\n".join(" " + line for line in lines)).items() if rule == "max_bullet_lines"}
-    assert shifted == who - {"dolma"}
-
-
-@pytest.mark.parametrize(
-    ("end", "who"),
-    [
-        ("...", {"datatrove", "dclm", "paper"}),
-        ("…", {"datatrove", "dolma", "dclm", "paper"}),
-        (" . . .", {"dclm"}),
-        ("… ", {"datatrove", "dclm", "paper"}),
-    ],
-)
-def test_lines_that_end_in_an_ellipsis(end, who):
-    words = (FILLER + " the and of to").split()
-    lines = [" ".join(words[i : i + 13]) + end for i in range(0, 52, 13)]  # 4 of 52 words: under the symbol ratio
-    assert {d for d, rule in quality("\n".join(lines)).items() if rule == "max_ellipsis_lines"} == who
-
-
-def test_symbols_together_or_each_on_its_own():
-    # 4 number signs and 4 ellipses among 60 words: 4/60 each, 8/60 together
-    text = f"{FILLER} the and of to {'so… ' * 4}{'#tag ' * 4}"
-    for dialect in ("datatrove", "paper"):
-        numbers = signals(text, dialect=dialect)
-        assert (numbers["hash_ratio"], numbers["ellipsis_ratio"]) == (4 / 60, 4 / 60)
-        assert np.isnan(numbers["symbol_ratio"])
-    for dialect in ("dolma", "dclm"):
-        assert signals(text, dialect=dialect)["symbol_ratio"] == 8 / 60
-    assert quality(text) == {"datatrove": None, "paper": None, "dolma": "max_symbol_ratio", "dclm": "max_symbol_ratio"}
-    # three in one word: dolma counts the word, DCLM the marks
-    assert signals("a ### b", dialect="dolma")["symbol_ratio"] == 1 / 3
-    assert signals("a ### b", dialect="dclm")["symbol_ratio"] == 3 / 3
-
-
-def test_mean_and_median_of_word_lengths():
-    text = "a b c ddddddddd"
-    assert signals(text, dialect="paper")["mean_word_length"] == 12 / 4
-    assert signals(text, dialect="dolma")["mean_word_length"] == 1
-    assert signals(text + " ee", dialect="dolma")["mean_word_length"] == 1
-    assert signals("a bb ccc dddd", dialect="dolma")["mean_word_length"] == 2.5
-    assert signals("aaaa -- .", dialect="datatrove")["mean_word_length"] == 4  # marks alone have no length
-    assert signals("aaaa -- .", dialect="dclm")["mean_word_length"] == 7 / 3
-
-
-def test_repeats_after_the_first_or_all_copies():
-    text = "one line\nother\none line\nlast"
-    for dialect, expected in {"datatrove": 1 / 4, "paper": 1 / 4, "dolma": 2 / 4, "dclm": 2 / 4}.items():
-        assert signals(text, dialect=dialect)["duplicate_lines"] == expected
-    characters = {"datatrove": 8 / 28, "paper": 8 / 25, "dolma": 16 / 23, "dclm": 16 / 25}
-    for dialect, expected in characters.items():
-        assert signals(text, dialect=dialect)["duplicate_line_characters"] == expected
-    # empty lines are lines for dolma alone
-    assert signals("a\n\n\nb", dialect="dolma")["duplicate_lines"] == 2 / 4
-    assert signals("a\n\n\nb", dialect="datatrove")["duplicate_lines"] == 0
-
-
-def test_an_ngram_that_occurs_once():
-    expected = {"datatrove": 5 / 5, "dolma": 4 / 4, "dclm": 0, "paper": 0}
-    for dialect, value in expected.items():
-        assert signals("ab cd", dialect=dialect)["top_2_gram"] == value
-
-
-def test_the_most_frequent_ngram_of_equals():
-    # "aa bb" and "cc dddd" twice each: the first met, or DCLM's longest; 16 letters without the spaces, 31 with
-    text = "aa bb x1 cc dddd y2 aa bb z3 cc dddd"
-    letters = len(text.replace(" ", ""))
-    assert signals(text, dialect="datatrove")["top_2_gram"] == 2 * 5 / len(text)
-    assert signals(text, dialect="dolma")["top_2_gram"] == 2 * 4 / letters
-    assert signals(text, dialect="paper")["top_2_gram"] == 2 * 4 / letters
-    assert signals(text, dialect="dclm")["top_2_gram"] == 2 * 6 / letters
-
-
-def test_repeated_runs_of_words():
-    # a b c d e f | x | a b c d e f: two 5-grams occur twice each, over twelve words of one letter
-    text = "a b c d e f x a b c d e f"
-    assert signals(text, dialect="datatrove")["duplicate_5_grams"] == 5 / 25  # one hit, jumped over
-    assert signals(text, dialect="dolma")["duplicate_5_grams"] == 20 / 45  # four of nine 5-grams
-    assert signals(text, dialect="dclm")["duplicate_5_grams"] == 12 / 13  # every word but x
-    assert signals(text, dialect="paper")["duplicate_5_grams"] == 12 / 13
-    assert signals("- " + text, dialect="dclm")["duplicate_5_grams"] == 12 / 13  # a hyphen alone is no word
 
 
 # -- how it is run ----------------------------------------------------------------------------------------------------

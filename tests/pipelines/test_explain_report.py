@@ -15,6 +15,7 @@ import pytest
 import yaml
 from gristmill.console import RequestError
 from gristmill.pipelines.explain import MOST, explain
+from gristmill.pipelines.report.build import _cheapest
 from road_archives import prose
 
 
@@ -112,6 +113,26 @@ def test_very_many_records_of_one_id(run, tmp_path):
     assert sum(not x.startswith((" ", "...")) for x in account) == MOST
     assert account[-1] == "... and 7 more records of this name"
     assert not any("tokens" in x for x in account)
+
+
+def test_what_rules_cost(undisturbed):
+    """The report prices each rule, and names the order that would be cheapest where it is another one."""
+    costs = json.loads((undisturbed / "run.json").read_text())["costs"]
+    assert list(costs) == ["quality/gopher_repetition", "quality/gopher_quality"]
+    first, second = costs.values()
+    assert first["measured"] - first["dropped"] == second["measured"] > 0
+    assert min(first["cpu_seconds"], first["dropped"], second["dropped"]) > 0
+    page = (undisturbed / "report.html").read_text()
+    assert "Cost of the rules" in page
+    assert f"{first['measured']:,}" in page
+    prices = {
+        "s/dear": {"cpu_seconds": 9.0, "measured": 100, "dropped": 90},
+        "s/idle": {"cpu_seconds": 0.1, "measured": 100, "dropped": 0},
+        "s/cheap": {"cpu_seconds": 0.1, "measured": 100, "dropped": 5},
+        "other/alone": {"cpu_seconds": 1.0, "measured": 1, "dropped": 1},
+    }
+    assert _cheapest(prices) == "s/cheap, s/dear, s/idle"
+    assert _cheapest({name: prices[name] for name in ("s/cheap", "s/dear", "s/idle", "other/alone")}) is None
 
 
 @pytest.mark.parametrize("name", ["no-such-id", "0" * 32, "part-0.jsonl:999999", "part-0.jsonl:x", "", ":", "1"])
