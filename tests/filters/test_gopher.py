@@ -1,4 +1,4 @@
-"""Gopher's rules against each dialect's definitions, written out in plain Python; test_gopher_dialects.py has examples."""
+"""Gopher's rules against each dialect's definitions, written out in plain Python. Examples: test_gopher_dialects.py."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import gzip
 import io
 import itertools
 import json
+import os
 import random
 import re
 import statistics
+import subprocess
+import sys
 from collections import Counter
 from fractions import Fraction
 
@@ -366,6 +369,32 @@ def test_drops_do_not_depend_on_how_documents_are_cut_into_batches(words):
         return sorted(found)
 
     assert verdicts(120) == verdicts(7) == verdicts(1)
+
+
+HASH_OF_SIGNALS = """
+import hashlib
+import pyarrow as pa
+from gristmill.filters.measures.texts import Texts
+from gristmill.filters.quality.gopher import GopherQuality, GopherRepetition
+
+texts = ["It's a (small) text, isn't it?  foo:) : and :( http://a.b/c " * 9, "don't--stop. e.g. 10km; U.S. " * 7]
+batch = pa.RecordBatch.from_arrays([pa.array(texts, pa.large_string())], ["text"])
+digest = hashlib.sha256()
+for words in ("whitespace", "spacy", "unicode"):
+    for kind in (GopherQuality, GopherRepetition):
+        for name, values in sorted(kind(kind.Settings(words=words)).measure(Texts(batch)).signals.items()):
+            digest.update(name.encode() + values.tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_signals_do_not_depend_on_the_seed_of_hashes():
+    pytest.importorskip("spacy")
+    command, results = [sys.executable, "-c", HASH_OF_SIGNALS], set()
+    for seed in ("0", "1"):
+        done = subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True)
+        results.add(done.stdout)
+    assert len(results) == 1
 
 
 @pytest.mark.parametrize("words", ["whitespace", "spacy", "unicode"])
