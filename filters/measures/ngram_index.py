@@ -25,7 +25,7 @@ from numba import int64, uint64
 from ...document import text_buffers
 from ...text import inline, kernel, mix64
 from .arrayfile import Arrays, text_at, texts_to_arrays, write
-from .folded import JOINED, PLAIN, SPARE, SPLIT, folded_words, folding
+from .folded_words import JOINED, PLAIN, SPARE, SPLIT, folded_words, folding
 from .hashset import BUCKET_BITS, count_buckets, directory_bits, place_of
 
 BASE = np.uint64(0x9E3779B97F4A7C15)  # odd: of the rolling polynomial

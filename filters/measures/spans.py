@@ -6,7 +6,7 @@ import numpy as np
 
 from ...text import decode, inline, kernel
 from .characters import SPACE
-from .folded import ALONE
+from .folded_words import ALONE
 
 FARTHEST = 100  # characters that a span grows to reach the end of a word: a script may have none
 
@@ -21,7 +21,7 @@ def widen(
     or touch are one.
     """
     from .characters import kinds
-    from .folded import PLAIN, folding
+    from .folded_words import PLAIN, folding
 
     order = np.lexsort((ends, starts, rows))
     rows, starts, ends = rows[order], starts[order], ends[order]

@@ -17,7 +17,7 @@ from gristmill.config import validate
 from gristmill.document import DOCUMENT
 from gristmill.filters import evaluation_sets
 from gristmill.filters.decontaminate import DecontaminateSettings, decontaminate_stage
-from gristmill.filters.measures.folded import PLAIN
+from gristmill.filters.measures.folded_words import PLAIN
 from gristmill.filters.measures.ngram_index import item_grams
 from gristmill.filters.stage import first_verdicts
 

@@ -25,7 +25,7 @@ from gristmill.filters.decontaminate import (
     decontaminate_stage,
     inputs,
 )
-from gristmill.filters.measures.folded import ALONE, JOINED, PASS, PLAIN, SEPARATE, SEVERAL, SPLIT, fold, folding
+from gristmill.filters.measures.folded_words import ALONE, JOINED, PASS, PLAIN, SEPARATE, SEVERAL, SPLIT, fold, folding
 from gristmill.filters.measures.ngram_index import find, item_name, items_of
 from gristmill.filters.stage import first_verdicts
 from hypothesis import given, settings
