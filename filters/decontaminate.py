@@ -1,7 +1,7 @@
 """Documents that hold items of evaluation sets: dropped, or what they hold cut out; the ledger names the item.
 
 An item was seen in training if enough of its word n-grams stand in a document, compared without case, accents,
-punctuation and spacing (`measures.folded_words`). Items too short for an n-gram count as a whole. n is 13 by default, and a
+punctuation and spacing (`measures.folded_words`). Items too short for an n-gram count whole. n is 13 by default, and a
 short item has 8 words at least: GPT-3's bounds (Brown et al. 2020, arXiv:2005.14165, appendix C), where fewer words
 gave mostly chance hits. Others take less: PaLM 8 words and 70 % of an item's n-grams (arXiv:2204.02311, section 8),
 datatrove 12, Llama 2 ten tokens. A lower n finds more rewritten items and more common phrases; boilerplate that many

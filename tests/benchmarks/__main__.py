@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .made_corpus import paragraphs, write_corpus
+from .made_corpus import paragraphs, write_corpus, write_real_corpus
 
 HERE = Path(__file__).parent
 RECIPE = [
@@ -175,7 +175,7 @@ def training(work: Path) -> Row:
     )
 
 
-COLD_MEGABYTES, PEER_DOCUMENTS, WET_COPIES = 100, 300, 5
+COLD_MEGABYTES, PEER_DOCUMENTS, WET_COPIES = 100, 500, 5
 
 
 def _module(name: str, *arguments: str) -> dict:
@@ -187,10 +187,10 @@ def _module(name: str, *arguments: str) -> dict:
     return json.loads(done.stdout)
 
 
-def filters(work: Path, source: list[str], data: Path, small: Path) -> list[Row]:
+def filters(work: Path, data: Path, small: Path) -> list[Row]:
     """Rules of quality beside datatrove's; the classifier beside fastText's; decontamination beside the rules."""
-    corpus = str(write_corpus(work / "filters" / "in", source, COLD_MEGABYTES))
-    part = str(write_corpus(work / "filters" / "part", source, SPEED_MEGABYTES))
+    corpus = str(write_real_corpus(work / "filters" / "in", data, COLD_MEGABYTES))
+    part = str(write_real_corpus(work / "filters" / "part", data, SPEED_MEGABYTES))
     rows = []
     for words, name, limits in (
         ("whitespace", "words at white space", ((0, "", ""), (1, "", "25 MB/s, 40 x"))),
@@ -264,7 +264,7 @@ def main() -> None:
         work = Path(folder)
         small = write_corpus(work / "small", source, 0.3)
         rows = [help_time(), *speed(work, source, small), training(work), *archives(work, data, small)]
-        rows += filters(work, source, data, small)
+        rows += filters(work, data, small)
         rows += [*workers(work, source, small), *memory(work, source, sizes)]
     print(f"{os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}\n")
     print("| measure | ours | peer | limit |\n|---|---|---|---|")

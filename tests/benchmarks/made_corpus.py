@@ -42,6 +42,46 @@ def documents(source: list[str], megabytes: float, seed: int = 0) -> Iterator[st
         yield line
 
 
+PIECE = 3000  # characters, about, of a piece of a book
+
+
+def real_documents(shared_data: Path, megabytes: float, seed: int = 0) -> Iterator[str]:
+    """JSON lines of real prose in its own order: books and proposals in pieces, then the same with words edited.
+
+    What filters cost depends on how soon a text is dropped, so these are texts that mostly stay.
+    """
+    pieces: list[str] = []
+    for name in FILES:
+        data = zstandard.ZstdDecompressor().decompressobj().decompress((shared_data / "text-en" / name).read_bytes())
+        for line in data.decode().splitlines():
+            held: list[str] = []
+            for paragraph in json.loads(line)["text"].split("\n\n"):
+                held.append(paragraph)
+                if sum(map(len, held)) >= PIECE:
+                    pieces.append("\n\n".join(held))
+                    held = []
+    draw = random.Random(seed)
+    draw.shuffle(pieces)
+    size = number = 0
+    while size < megabytes * 1e6:
+        text = pieces[number % len(pieces)]
+        for _ in range(number // len(pieces) * 5):
+            words = text.split(" ")
+            words[draw.randrange(len(words))] = f"edited{draw.randrange(1000)}"
+            text = " ".join(words)
+        line = json.dumps({"id": f"real-{number}", "text": text}) + "\n"
+        size, number = size + len(line), number + 1
+        yield line
+
+
+def write_real_corpus(folder: Path, shared_data: Path, megabytes: float) -> Path:
+    """One file of such lines."""
+    folder.mkdir(parents=True)
+    with open(folder / "0000.jsonl", "w") as file:
+        file.writelines(real_documents(shared_data, megabytes))
+    return folder
+
+
 def write_corpus(
     folder: Path, source: list[str], megabytes: float, seed: int = 0, documents_a_file: int = DOCUMENTS_A_FILE
 ) -> Path:
