@@ -55,7 +55,7 @@ def real_documents(shared_data: Path, megabytes: float, seed: int = 0) -> Iterat
         data = zstandard.ZstdDecompressor().decompressobj().decompress((shared_data / "text-en" / name).read_bytes())
         for line in data.decode().splitlines():
             held: list[str] = []
-            for paragraph in json.loads(line)["text"].split("\n\n"):
+            for paragraph in json.loads(line)["text"].replace("\r\n", "\n").split("\n\n"):
                 held.append(paragraph)
                 if sum(map(len, held)) >= PIECE:
                     pieces.append("\n\n".join(held))
