@@ -1,117 +1,106 @@
-"""Text to shingles: runs of `ngram` lower-cased words, each one 64-bit hash.
+"""Text to shingles: runs of `ngram` words or characters, each one 64-bit hash.
 
-The idea: a shingle is never a Python object. One compiled scan over the Arrow buffer lower-cases code point by code
-point through a table, hashes each word (FNV-1a over code points, then MurmurHash3's finaliser) and rolls the word
-hashes into shingle hashes (a polynomial modulo 2^64, finalised again). It holds a block of words at a time, so that
-its memory does not grow with the length of a document. Making shingles as Python strings costs over ten times this.
+The idea: a shingle is never a Python object. A document is normalised (see `normalise`), its words or characters are
+hashed eight bytes at a load, and a polynomial modulo 2^64 rolls their hashes into those of the shingles; both are
+finished with MurmurHash3's mixing. It holds a block of words at a time. Making shingles as Python strings costs over
+twenty times this.
 
-The trade-offs. Words are what stands between white space, so "end." and "end" differ: right for copies of one text,
-and ten times cheaper than a tokeniser. Lower-casing is per code point: a capital whose lower case is two characters
-(U+0130) becomes the first of them, and final sigma is sigma. That is neither `str.lower()` nor any library's rule, but
-equal texts give equal shingles, which is all that is asked. 64-bit hashes of natural text do not clash (within two
-documents of 10^6 shingles: once in 10^7); an author who wants two shingles to clash can make them.
+A shingle is what Python calls `tuple(words[i : i + ngram])`, or `" ".join(words)[i : i + ngram]` for characters.
+
+The trade-off: 64-bit hashes of natural text do not clash (within two documents of 10^6 shingles: once in 10^7); an
+author who wants two shingles to clash can make them.
 
 Shingles are Broder's ("On the resemblance and containment of documents", 1997), the rolling hash Karp and Rabin's.
 """
 
 from __future__ import annotations
 
-import re
-import sys
-from functools import cache
-
 import numpy as np
 import pyarrow as pa
 from numba import int64, uint64
 
 from ..document import text_buffers
-from ..text import decode, inline, kernel, mix64
+from ..text import inline, kernel, mix64
+from .normalise import find_characters, find_words, join, normalise, room, rule
+from .settings import ShingleSettings
+from .unaligned import load64
 
-SEPARATOR = np.uint32(0xFFFFFFFE)  # in the table: this code point is white space
-BLOCK = 2048  # words held at a time: with their shingles 32 KB, which stays in the first-level cache
+BLOCK = 2048  # words held at a time: with their shingles 64 KB, which stays in the second-level cache
 SPARE = 8  # room behind a block of shingles, for callers that read them in eights
+EDGES = 2 * BLOCK + 64  # where the words of a block begin and end; `find_words` gives up to 64 at once
 
-FNV_OFFSET = np.uint64(0xCBF29CE484222325)
-FNV_PRIME = np.uint64(0x100000001B3)
 BASE = np.uint64(0x9E3779B97F4A7C15)  # odd: of the rolling polynomial
 
 
-@cache
-def lower_table() -> np.ndarray:
-    """uint32[0x110000]: code point -> lower-cased code point, or SEPARATOR where `str.isspace()` holds.
+@kernel
+def prepare(data, start, end, rule, joined, edges, text, spare):
+    """The document data[start:end] into the front of `text`, normalised, if wanted `joined`: its length.
 
-    It comes from the interpreter's own Unicode tables. All characters are lower-cased in one call, a NUL between any
-    two: with no letter before it a sigma is never final, and what became two characters is seen by its length.
+    `text` and `spare` uint8 have the `room` of the document; `spare` is written if it is to be joined, and so is
+    `edges` int64[EDGES].
     """
-    points = np.arange(1, sys.maxunicode + 1, dtype=np.uint32)
-    points = points[(points < 0xD800) | (points > 0xDFFF)]  # surrogates are no characters and never in UTF-8
-    spaced = np.zeros(2 * len(points), np.uint32)
-    spaced[0::2] = points
-    lowered = np.frombuffer(spaced.tobytes().decode("utf-32-le").lower().encode("utf-32-le"), np.uint32)
-    starts = np.r_[0, np.flatnonzero(lowered == 0)[:-1] + 1]
-    table = np.arange(sys.maxunicode + 1, dtype=np.uint32)
-    table[points] = lowered[starts]
-    spaces = re.findall(r"\s", points.tobytes().decode("utf-32-le"))  # `\s` is exactly str.isspace()
-    table[[ord(space) for space in spaces]] = SEPARATOR
-    table.flags.writeable = False
-    return table
-
-
-@inline
-def _hash_words(data, at, end, table, words, held):
-    """Hash the words of data[at:end] into words[held:] until it is full: (words held now, where to go on)."""
-    h = FNV_OFFSET
-    inside = False
-    while at < end and held < len(words):
-        point, at = decode(data, at)
-        lowered = table[point]
-        if lowered != SEPARATOR:
-            h = (h ^ uint64(lowered)) * FNV_PRIME
-            inside = True
-        elif inside:
-            words[held] = mix64(h)
-            held += 1
-            h = FNV_OFFSET
-            inside = False
-    if inside:
-        words[held] = mix64(h)
-        held += 1
-    return held, at
-
-
-@inline
-def _roll(words, held, ngram, out):
-    """The hashes of all windows of `ngram` words in words[:held] into `out`; their number."""
-    if held < ngram or held == 0:
-        return 0
-    h = uint64(0)
-    power = uint64(1)
-    for j in range(ngram):
-        h = h * BASE + words[j]
-        power *= BASE
-    out[0] = mix64(h)
-    for j in range(ngram, held):
-        h = h * BASE + words[j] - words[j - ngram] * power
-        out[j - ngram + 1] = mix64(h)
-    return held - ngram + 1
+    if not joined:
+        return normalise(data, start, end, rule, text)
+    return join(spare, normalise(data, start, end, rule, spare), edges, text)
 
 
 @kernel
-def next_shingles(data, at, start, end, table, ngram, words, held, out):
-    """One block further through the document data[start:end]: (shingles made, words held, where to go on).
+def next_units(text, length, at, inside, characters, edges, held):
+    """A block of words or characters further: (edges held, where to go on, inside a word).
 
-    `words` uint64[BLOCK] carries the last ngram - 1 words from block to block; begin with at = start and held = 0, go
-    on until the place returned is `end`. The shingle hashes are written to the front of `out`.
+    Begin with at = 0, inside = uint64(0) and held = 0; go on until the place returned is `length` or more.
     """
-    first = at == start
-    held, at = _hash_words(data, at, end, table, words, held)
-    made = _roll(words, held, min(ngram, held) if first else ngram, out)
-    if at < end:
-        carried = ngram - 1
-        for j in range(carried):
-            words[j] = words[held - carried + j]
-        held = carried
-    return made, held, at
+    if characters:
+        held, at = find_characters(text, length, at, edges, held)
+    else:
+        held, at, inside = find_words(text, length, at, inside, edges, held)
+    return held, at, inside
+
+
+@inline
+def windows(units, ngram, first):
+    """(shingles that `units` words or characters make, words of each). `first`: they are all that the text has so far.
+
+    A text of fewer than `ngram` makes one shingle of all.
+    """
+    size = min(ngram, units) if first else ngram
+    return (units - size + 1 if size > 0 else 0), size
+
+
+@kernel
+def carry(edges, held, ngram):
+    """Move what the next block's shingles begin with to the front of `edges`: how many are held."""
+    kept = min(held, 2 * (ngram - 1) + held % 2)
+    for i in range(kept):
+        edges[i] = edges[held - kept + i]
+    return kept
+
+
+@kernel
+def roll(text, edges, units, made, size, hashes):
+    """The hashes of `made` shingles of `size` words or characters each, to the front of `hashes` uint64.
+
+    `units` uint64[BLOCK + 32] is overwritten: the hash of each word. A word of up to eight bytes is one load.
+    """
+    if made <= 0:
+        return
+    for j in range(made + size - 1):
+        at, end = edges[2 * j], edges[2 * j + 1]
+        h = uint64(end - at) * BASE  # so that "a" and "a\0" differ
+        while end - at > 8:
+            h = mix64(h ^ load64(text, at))
+            at += 8
+        unused = uint64(64 - 8 * (end - at))
+        units[j] = mix64(h ^ ((load64(text, at) << unused) >> unused))
+    h = uint64(0)
+    power = uint64(1)
+    for j in range(size):
+        h = h * BASE + units[j]
+        power *= BASE
+    hashes[0] = mix64(h)
+    for j in range(1, made):
+        h = h * BASE + units[j + size - 1] - units[j - 1] * power
+        hashes[j] = mix64(h)
 
 
 @kernel
@@ -157,16 +146,21 @@ def _sort_hashes(hashes):
 
 
 @kernel
-def _sets(data, offsets, table, ngram, values, bounds):
+def _sets(data, offsets, rule, characters, ngram, text, spare, values, bounds):
     """Fill `values` with the sorted distinct shingle hashes of each document and `bounds` with where each ends."""
-    words = np.empty(BLOCK, np.uint64)
+    edges = np.empty(EDGES, np.int64)
+    units = np.empty(EDGES // 2, np.uint64)
     filled = 0
     for d in range(len(offsets) - 1):
-        start, end = offsets[d], offsets[d + 1]
-        at, held, top = start, 0, filled
-        while at < end:
-            made, held, at = next_shingles(data, at, start, end, table, ngram, words, held, values[top:])
+        length = prepare(data, offsets[d], offsets[d + 1], rule, characters, edges, text, spare)
+        at, inside, held, top, first = 0, uint64(0), 0, filled, True
+        while at < length:
+            held, at, inside = next_units(text, length, at, inside, characters, edges, held)
+            made, size = windows(held // 2, ngram, first)
+            roll(text, edges, units, made, size, values[top:])
             top += made
+            held = carry(edges, held, ngram)
+            first = False
         _sort_hashes(values[filled:top])
         kept = filled
         for j in range(filled, top):
@@ -177,17 +171,26 @@ def _sets(data, offsets, table, ngram, values, bounds):
         bounds[d + 1] = filled
 
 
-def shingle_sets(texts: pa.Array | pa.ChunkedArray, ngram: int) -> tuple[np.ndarray, np.ndarray]:
+def shingle_sets(texts: pa.Array | pa.ChunkedArray, settings: ShingleSettings) -> tuple[np.ndarray, np.ndarray]:
     """(hashes uint64[m], offsets int64[n + 1]): the set of document i is hashes[offsets[i]:offsets[i + 1]], ascending.
 
-    A document of fewer than `ngram` words has one shingle of all its words; one without words has none. At its peak it
-    holds the result twice. `texts` must be valid UTF-8, as Arrow strings made of Python text are.
+    The shingles are those of `minhash.signatures` with the same settings, whatever its scheme. A document of fewer than
+    `ngram` words has one shingle of all its words; one without words has none. At its peak it holds the result twice.
+    `texts` must be valid UTF-8, as Arrow strings made of Python text are.
     """
     data, offsets = text_buffers(texts)
-    room = int(
-        ((np.diff(offsets) + 1) // 2).sum()
-    )  # a word and its separator take two bytes; unused pages stay unmapped
-    values = np.empty(room, np.uint64)
+    characters = settings.shingle == "characters"
+    sizes = np.diff(offsets)
+    most = sizes if characters else (sizes + 1) // 2  # a word and its space take two bytes
+    values = np.empty(int(most.sum()) + 1, np.uint64)  # unused pages stay unmapped
     bounds = np.zeros(len(offsets), np.int64)
-    _sets(data, offsets, lower_table(), ngram, values, bounds)
+    text, spare = scratch(sizes, characters)
+    tables = rule(settings.lowercase, settings.words == "alphanumeric")
+    _sets(data, offsets, tables, characters, settings.ngram, text, spare, values, bounds)
     return values[: bounds[-1]].copy(), bounds
+
+
+def scratch(sizes: np.ndarray, joined: bool) -> tuple[np.ndarray, np.ndarray]:
+    """(text, spare) for `prepare`, for documents of `sizes` bytes, int64[n]."""
+    size = room(int(sizes.max(initial=0)))
+    return np.empty(size, np.uint8), np.empty(size if joined else 0, np.uint8)

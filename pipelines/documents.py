@@ -29,7 +29,7 @@ from .readers.batches import BAD_RULES, READ
 from .recipe import Recipe, to_json
 from .units import Commit, Unit, note_costs, progress
 
-VERSION = 2
+VERSION = 3
 # In their order; each is a key of the recipe. What needs no text comes first
 STAGES = ("drop", "address", "extract", "language", "quality", "decontaminate", "scrub")
 INDEXES = "work/indexes"  # of lists and evaluation sets, shared by the workers of a run
@@ -239,7 +239,7 @@ def run(unit: Unit) -> None:
     tables: dict[str, Counter[str]] = {"skipped": Counter(), "languages": Counter(), "damaged": Counter()}
     with Commit(unit) as commit:
         text = ArrowSink(commit.file("work/text", ".arrow"), DOCUMENT, compression="lz4")
-        permutations = minhash["bands"] * minhash["rows"] if minhash else 0
+        permutations = minhash["permutations"] if minhash else 0
         known = ArrowSink(commit.file("work/hashes", ".arrow"), hash_schema(permutations))
         ledger = Ledger(commit.file("ledger", ".documents.parquet"), scrub)
         signals = ParquetSink(commit.file("signals", ".parquet"), schema)

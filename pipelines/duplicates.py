@@ -31,7 +31,7 @@ from .corpus import DUPLICATES
 from .files import ParquetSink, arrow_batches
 from .units import Commit, Unit, fail_point, progress, write_json
 
-VERSION = 1
+VERSION = 2
 RUNNER_COPIES = 5.5  # the local runner's peak over the bytes that cross a shuffle, measured
 
 # -- exact -----------------------------------------------------------------------------------------------------------
@@ -314,7 +314,7 @@ def run_shingles(unit: Unit) -> None:
     """Re-read the candidate documents of one unit and send their sorted shingle sets to their partitions."""
     from ..dedup.candidates import handles
 
-    root, ngram = unit.root, unit.settings["ngram"]
+    root, minhash = unit.root, unit.settings["minhash"]
     files = stepfiles.exchange_files(root, stepfiles.load(root, unit.inputs["components"]), "work/requests")
     requests = read_table(files, unit.number, REQUESTS).sort_by("row")
     rows, partition = requests.column("row").to_numpy(), requests.column("partition").to_numpy()
@@ -325,19 +325,19 @@ def run_shingles(unit: Unit) -> None:
             low, high = np.searchsorted(rows, [start, start + batch.num_rows])
             if low < high:
                 part = batch.take(pa.array(rows[low:high] - start))
-                writer.add(shingle_rows(part, handles(unit.number, rows[low:high]), ngram), partition[low:high])
+                writer.add(shingle_rows(part, handles(unit.number, rows[low:high]), minhash), partition[low:high])
             start += batch.num_rows
             progress()
         commit.index("work/shingles", writer.close())
         commit.finish({"documents": len(rows)})
 
 
-def shingle_rows(batch: pa.RecordBatch, handle: np.ndarray, ngram: int) -> pa.RecordBatch:
+def shingle_rows(batch: pa.RecordBatch, handle: np.ndarray, minhash: dict[str, Any]) -> pa.RecordBatch:
     """SETS rows of a batch of documents."""
     from ..dedup.shingles import shingle_sets
     from ..dedup.survivors import survivor_rank
 
-    values, offsets = shingle_sets(batch.column("text"), ngram)
+    values, offsets = shingle_sets(batch.column("text"), minhash_settings(minhash))
     sets = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values), type=SETS.field("shingles").type)
     columns = [pa.array(handle), batch.column("key"), pa.array(survivor_rank(batch.column("text"))), sets]
     return pa.RecordBatch.from_arrays(columns, schema=SETS)

@@ -104,7 +104,7 @@ def _signature_settings(recipe: Recipe) -> dict | None:
     """Of the MinHash settings, those that the signatures depend on (the others at their defaults)."""
     if recipe.dedup.minhash is None:
         return None
-    return to_json(recipe.dedup.minhash) | {"threshold": 0.8}
+    return to_json(recipe.dedup.minhash.of_signatures())
 
 
 def plan_exact(recipe: Recipe, root: str, done: dict[str, Done]) -> list[Unit]:
@@ -155,7 +155,7 @@ def plan_shingles(recipe: Recipe, root: str, done: dict[str, Done]) -> list[Unit
     """A unit each input unit that holds a candidate."""
     (components,) = done["components"].entries
     index = components.manifest.files[components.manifest.only("work/requests")]["index"]
-    settings = {"ngram": recipe.dedup.minhash.ngram, "budget": recipe.dedup.memory_bytes // 4}
+    settings = {"minhash": _signature_settings(recipe), "budget": recipe.dedup.memory_bytes // 4}
     units = []
     for entry in done["documents"].entries:
         if str(entry.number) in index:

@@ -260,19 +260,19 @@ def _verify(group: tuple[int, Iterable[bytes]], work: str, minhash: dict) -> Ite
     stretch = label // 10_000
     for number in np.unique(stretch):
         mine = nodes[stretch == number]
-        sets = _sets(mine, work, minhash["ngram"])
+        sets = _sets(mine, work, minhash)
         near = np.isin(pairs["a"], mine), np.isin(big["handle"], mine)
         _, handles, drops = duplicates.measure(sets, pairs[near[0]], big[near[1]], minhash["threshold"])
         yield from _to_files(handles, drops)
 
 
-def _sets(nodes: np.ndarray, work: str, ngram: int) -> pa.Table:
+def _sets(nodes: np.ndarray, work: str, minhash: dict) -> pa.Table:
     """Shingle sets of documents by handle, re-read from their committed files."""
     batches = []
     for number in np.unique(nodes >> ROW_BITS):
         mine = nodes[nodes >> ROW_BITS == number]
         part = _load(str(Path(work, f"{int(number):016x}.arrow"))).take(pa.array(mine & (ROWS - 1)))
-        batches.append(duplicates.shingle_rows(part, mine, ngram))
+        batches.append(duplicates.shingle_rows(part, mine, minhash))
     return pa.Table.from_batches(batches, duplicates.SETS).combine_chunks()
 
 

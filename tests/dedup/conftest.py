@@ -47,7 +47,7 @@ class Road:
         ]
         self.pairs = merge_pairs(pairs for pairs, _ in found)
         self.big = np.concatenate([big for _, big in found])
-        self.offsets, self.shingles = shingle_sets(column, settings.ngram)[::-1]
+        self.offsets, self.shingles = shingle_sets(column, settings)[::-1]
 
     def verified(self) -> Verified:
         return verify(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 
 import numpy as np
 from gristmill.dedup.components import components
@@ -11,8 +12,8 @@ from gristmill.dedup.settings import MinHashSettings
 
 
 def brute_force(texts: list[str], ngram: int) -> list[set[tuple[str, ...]]]:
-    """Shingle sets by Python alone (the texts are such that str.lower() is the same)."""
-    words = [text.lower().split() for text in texts]
+    """Shingle sets by Python alone."""
+    words = [re.findall(r"\w+", text.lower()) for text in texts]
     return [{tuple(w[i : i + ngram]) for i in range(max(1, len(w) - ngram + 1))} if w else set() for w in words]
 
 
@@ -56,7 +57,7 @@ def test_who_is_removed_is_a_duplicate_of_one_that_stays(revisions, road, random
     assert len(dropped) > 50
     assert not set(dropped) & set(kept)
     for d, k, j in zip(dropped, kept, jaccard, strict=True):
-        assert j == len(sets[d] & sets[k]) / len(sets[d] | sets[k]) >= 0.8
+        assert j == len(sets[d] & sets[k]) / len(sets[d] | sets[k]) >= 0.7
         assert len(texts[k]) >= len(texts[d])
 
 

@@ -37,6 +37,7 @@ def quality(**more: Any) -> dict[str, Any]:
     return {"gopher_repetition": repetition, "gopher_quality": QUALITY | more}
 
 
+NEAR = {"threshold": 0.8}  # so that the input has candidates on both sides
 LANGUAGES = ["en", "de", "fr", "es", "it"]
 
 
@@ -47,6 +48,7 @@ def recipe(paths: Sequence[str | Path], output: str | Path, **more: Any) -> dict
         "output": str(output),
         "language": {"keep": LANGUAGES, "min_score": 0.6},
         "quality": quality(),
+        "dedup": {"minhash": NEAR},
         "tokenizer": {"vocabulary": 1000, "sample_bytes": 200_000},
         "tokens": {"shard_tokens": 30_000, "validation": 0.1},
         "corpus": {"min_characters": 250},

@@ -132,7 +132,9 @@ def test_parquet_has_types_that_json_lacks(good_records, tmp_path):
 
 def test_passes_and_partitions(plain_input, expected, undisturbed, run, tmp_path):
     """With the least memory, several passes of the shuffle and several partitions to verify; the same pairs."""
-    value = road_inputs.recipe([plain_input], tmp_path / "run", dedup={"memory_bytes": 1 << 20})
+    value = road_inputs.recipe(
+        [plain_input], tmp_path / "run", dedup={"minhash": road_inputs.NEAR, "memory_bytes": 1 << 20}
+    )
     run(value)
     assert difference(expected, results(tmp_path / "run")) == ""
     for step in ("candidates", "verify"):

@@ -44,7 +44,7 @@ def drill_recipe(lines, tmp_path_factory):
             run / "run",
             language=None,
             scrub=None,
-            dedup={"memory_bytes": 1 << 20, "minhash": {"bands": 28, "rows": 4}},
+            dedup={"memory_bytes": 1 << 20, "minhash": road_inputs.NEAR | {"bands": 28, "rows": 4}},
             tokens={"shard_tokens": 8000, "validation": 0.1},
         )
 

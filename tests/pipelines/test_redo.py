@@ -54,9 +54,12 @@ def test_nothing(copied, again, undisturbed):
 
 CHANGES = {
     "dedup.minhash.threshold": ({"dedup": {"minhash": {"threshold": 0.95}}}, {"verify", "corpus", *AFTER_CORPUS}),
-    "dedup.minhash.seed": ({"dedup": {"minhash": {"seed": 5}}}, ALL),
+    "dedup.minhash.seed": ({"dedup": {"minhash": road_inputs.NEAR | {"seed": 5}}}, ALL),
     # other passes and partitions give the same documents, for which the tokens are there
-    "dedup.memory_bytes": ({"dedup": {"memory_bytes": 1 << 20}}, ALL - {"documents", "exact", "encode", "shards"}),
+    "dedup.memory_bytes": (
+        {"dedup": {"minhash": road_inputs.NEAR, "memory_bytes": 1 << 20}},
+        ALL - {"documents", "exact", "encode", "shards"},
+    ),
     "quality.min_words": ({"quality": road_inputs.quality(min_words=170)}, ALL),
     "corpus.min_characters": ({"corpus": {"min_characters": 1030}}, {"corpus", *AFTER_CORPUS}),
     "tokenizer.vocabulary": ({"tokenizer": {"vocabulary": 700, "sample_bytes": 200_000}}, AFTER_CORPUS),
@@ -133,10 +136,10 @@ def test_work_is_not_kept_unless_asked(copied, again, undisturbed, run, tmp_path
 OTHER = {  # where B dies -> what B changes, so that this step has other files to write
     "documents:renamed:3": {"quality": road_inputs.quality(min_words=60)},
     "exact:block:1": {"quality": road_inputs.quality(min_words=60)},
-    "candidates:block:2": {"dedup": {"memory_bytes": 1 << 20}},
-    "candidates:renamed:2": {"dedup": {"memory_bytes": 1 << 20}},
-    "components:renamed:1": {"dedup": {"memory_bytes": 1 << 20}},
-    "shingles:renamed:1": {"dedup": {"memory_bytes": 1 << 20}},
+    "candidates:block:2": {"dedup": {"minhash": road_inputs.NEAR, "memory_bytes": 1 << 20}},
+    "candidates:renamed:2": {"dedup": {"minhash": road_inputs.NEAR, "memory_bytes": 1 << 20}},
+    "components:renamed:1": {"dedup": {"minhash": road_inputs.NEAR, "memory_bytes": 1 << 20}},
+    "shingles:renamed:1": {"dedup": {"minhash": road_inputs.NEAR, "memory_bytes": 1 << 20}},
     "verify:renamed:2": {"dedup": {"minhash": {"threshold": 0.95}}},
     "corpus:renamed:2": {"corpus": {"min_characters": 700}},
     "tokenizer:renamed:1": {"tokenizer": {"vocabulary": 700, "sample_bytes": 200_000}},

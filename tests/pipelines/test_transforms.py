@@ -87,7 +87,7 @@ def _go(folder: Path, value: dict, options: list[str], begin: beam.PTransform | 
         | (begin or read)
         | "probe" >> beam.ParDo(road_engines.Probe()).with_output_types(pa.RecordBatch)
         | CleanDocuments(recipe, ledger=ledger)
-        | Deduplicate(str(folder / "work"), ledger=ledger)
+        | Deduplicate(str(folder / "work"), minhash=recipe.dedup.minhash, ledger=ledger)
     )
     survivors | "keep" >> beam.Map(road_engines.keep, str(folder / "documents"))
     survivors | WriteTokens(str(folder / "tokens"), recipe.tokenizer.path, shards=3, validation=0.1)
@@ -190,7 +190,7 @@ def test_without_exact_or_near(recipe_value, same, tmp_path):
     recipe = _recipe(recipe_value)
     kept = {}
     for exact in (None, ExactSettings()):
-        for minhash in (None, MinHashSettings()):
+        for minhash in (None, MinHashSettings(**road_inputs.NEAR)):
             folder = tmp_path / f"{exact is None}-{minhash is None}"
             p = pipeline("local", IN_MEMORY)
             read = ReadDocuments(recipe.input.paths, max_record_bytes=recipe.input.max_record_bytes)
