@@ -12,14 +12,15 @@ newline, and leave alone what is so already.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import uint64
+from numba import int64, uint64
 
-from ...text import decode, kernel
-from .lines import BREAK, CURLY, DECIMAL, SQUARE, last_start, line_kinds, scan_line, strip_left, strip_right
-from .patterns import automaton, groups_in, lowered
+from ...text import decode, kernel, mix64
+from .lines import BREAK, CURLY, DECIMAL, SQUARE, last_start, line_kinds, load64, scan_line, strip_left, strip_right
+from .patterns import Automaton, automaton, groups_in, lower, lowered
 
 COUNTS = np.dtype(
     [
@@ -47,6 +48,16 @@ LONG_WORD, UNPUNCTUATED, SHORT, JAVASCRIPT, POLICY = range(1, 6)
 IS_LOREM, IS_JAVASCRIPT, IS_POLICY = 1, 2, 4  # bits of the groups below
 SHOWN = 100  # removed lines of a document whose numbers are noted
 NEWLINE, BLANK = 10, 32
+SIEVE, LOOK = 1 << 15, 6  # entries; bytes compared, fewer if a phrase is shorter
+SMALL = int.from_bytes(8 * b" ", "little")  # the bit that small letters have and capitals lack
+
+
+class Sieve(NamedTuple):
+    """Which lines may have a phrase: a look at some letters every few bytes, of which every phrase has one."""
+
+    step: int  # bytes from look to look, at most 8
+    mask: int  # of the bytes of eight that a look compares
+    known: np.ndarray  # bool[SIEVE]: by hash, what a look sees where a phrase is
 
 
 class Found(NamedTuple):
@@ -84,7 +95,7 @@ def clean(
     ends int64[u] bytes of `data`, first unit of each document int64[n + 1]): each kept one is a sentence, and they are
     joined by a blank.
     """
-    phrases = automaton(("lorem ipsum", "javascript", *policy), (0, 1, *(2 for _ in policy)))
+    phrases, sieve = _phrases(tuple(policy))
     marks = np.array(sorted(map(ord, terminal or "")), np.uint32)
     counts = np.zeros(len(offsets) - 1, COUNTS)
     none = np.empty(0, np.int64)
@@ -95,6 +106,7 @@ def clean(
         line_kinds(),
         lowered(),
         phrases,
+        sieve,
         np.int64(max_word_length if max_word_length is not None else 1 << 62),
         np.int64(min_words),
         words_after_citations,
@@ -110,6 +122,20 @@ def clean(
     return Found(counts, *found)
 
 
+@cache
+def _phrases(policy: tuple[str, ...]) -> tuple[Automaton, Sieve]:
+    words = ("lorem ipsum", "javascript", *policy)
+    spelled = [word.encode() for word in map(lower, words) if word.isascii()]  # no other is in a line of ASCII
+    shortest = min(map(len, spelled))
+    look = min(LOOK, shortest)
+    step, mask = min(8, shortest - look + 1), (1 << 8 * look) - 1
+    known = np.zeros(SIEVE, bool)
+    for word in spelled:
+        for k in range(step):
+            known[_look(np.frombuffer(word[k : k + look].ljust(8), np.uint8), 0, mask)] = True
+    return automaton(words, (0, 1, *(2 for _ in policy))), Sieve(step, mask, known)
+
+
 # -- the compiled part -----------------------------------------------------------------------------------------------
 
 
@@ -120,6 +146,26 @@ def _grown(array):
     new = np.empty(shape, array.dtype)
     new[: len(array)] = array
     return new
+
+
+@kernel
+def _look(data, i, mask):
+    """Where in a sieve the bytes from `i` belong, capitals or not."""
+    seen = (load64(data, i) | uint64(SMALL)) & uint64(mask)
+    return int64(mix64(seen) & uint64(SIEVE - 1))
+
+
+@kernel
+def _may_have(data, start, end, sieve):
+    """May data[start:end] have one of the phrases? A line that is not ASCII may."""
+    if end + 8 > len(data):
+        return True
+    every = uint64(0)
+    for i in range(start, end, sieve.step):
+        if sieve.known[_look(data, i, sieve.mask)]:
+            return True
+        every |= load64(data, i)
+    return every & uint64(0x8080808080808080) != 0
 
 
 @kernel
@@ -185,6 +231,7 @@ def _clean(
     table,
     small,
     phrases,
+    sieve,
     max_word,
     min_words,
     words_after,
@@ -253,9 +300,10 @@ def _clean(
                 elif words < min_words:
                     reason = SHORT
                 else:
+                    groups = uint64(0)
                     if cited:
                         groups = groups_in(line, 0, n, phrases, small, spelled)
-                    else:
+                    elif _may_have(data, first, last, sieve):
                         groups = groups_in(data, first, last, phrases, small, spelled)
                     if groups & uint64(IS_LOREM):
                         row.lorem_ipsum += 1

@@ -5,6 +5,9 @@ datatrove 0.10 counts (GopherRepetitionFilter, GopherQualityFilter, FineWebQuali
 once, since reading the characters is the greater part of the cost. `piece_counts` cuts a text as its caller says, into
 lines or paragraphs, stripped or not, and serves dolma's, DCLM's and the paper's readings.
 
+The signs and the newlines of a text are found 64 bytes at a time; a line is then hashed as it lies, and a paragraph by
+the hashes of its lines.
+
 The rules divide integers by integers; this module divides nothing. A repeat is found by a 64-bit hash of the text,
 without comparing it. Scratch memory is a table for the newlines of the longest document of the batch.
 """
@@ -17,7 +20,8 @@ import numpy as np
 from numba import int64, uint64
 
 from ...text import decode, inline, kernel, mix64
-from .characters import BREAK, END, SENTENCE_ENDS, SPACE, kinds
+from .characters import BREAK, END, SENTENCE_ENDS, kinds
+from .lines import BLOCK, bits, last_start, load64, ones, padded, strip_left, strip_right, trailing_zeros
 from .texts import Texts
 from .words import BASE
 
@@ -64,7 +68,7 @@ PIECES = np.dtype(
     ]
 )
 
-NEWLINE, RETURN, NUMBER_SIGN, HYPHEN, FULL_STOP, BULLET, ELLIPSIS = map(ord, "\n\r#-.•…")
+NEWLINE, RETURN, NUMBER_SIGN, HYPHEN, FULL_STOP, BULLET, ELLIPSIS, BLANK = map(ord, "\n\r#-.•… ")
 PARAGRAPH = 0x2545F4914F6CDD1D  # keeps the hashes of paragraphs apart from those of lines in one table
 
 
@@ -72,7 +76,7 @@ def line_counts(texts: Texts, short: int = 30, ends: str = SENTENCE_ENDS) -> np.
     """LINES[n] of the active rows, counted once; `short` in characters, `ends` as one text."""
 
     def fill(wanted: np.ndarray, out: np.ndarray) -> None:
-        _lines(texts.data, texts.offsets, np.flatnonzero(wanted), kinds(ends), short, out)
+        _lines(padded(texts.data), texts.offsets, np.flatnonzero(wanted), kinds(ends), short, out)
 
     return texts.shared(("lines", short, ends), LINES, fill)
 
@@ -109,6 +113,35 @@ def _slot(keys, stamps, stamp, mask, key):
     return s
 
 
+@inline
+def _stripped(data, start, end, table):
+    """The bytes of str.strip."""
+    first = strip_left(data, start, end, table)
+    return first, strip_right(data, first, end, table)
+
+
+@inline
+def _hash(data, start, end):
+    """A hash of the bytes, eight at a time, to be mixed once more."""
+    h, i = uint64(end - start) * uint64(BASE), start
+    while i + 8 <= end:
+        h = (h ^ mix64(load64(data, i))) * uint64(BASE)
+        i += 8
+    tail = uint64(0)
+    while i < end:
+        tail = tail << uint64(8) | uint64(data[i])
+        i += 1
+    return (h ^ mix64(tail)) * uint64(BASE)
+
+
+@inline
+def _characters(data, start, end):
+    count = 0
+    for i in range(start, end):
+        count += data[i] & 0xC0 != 0x80
+    return count
+
+
 @kernel
 def _newlines(data, start, end):
     count = 0
@@ -118,146 +151,146 @@ def _newlines(data, start, end):
 
 
 @kernel
-def _stripped(data, start, end, table):
-    """The bytes of str.strip."""
-    while start < end:
-        c, following = decode(data, start)
-        if not table[c] & SPACE:
-            break
-        start = following
-    while end > start:
-        last = end - 1
-        while data[last] & 0xC0 == 0x80:
-            last -= 1
-        c, _ = decode(data, last)
-        if not table[c] & SPACE:
-            break
-        end = last
-    return start, end
-
-
-@kernel
 def _lines(data, offsets, rows, table, short, out):
-    slots = 0
+    longest, slots = 0, 0
+    for r in rows:
+        longest = max(longest, offsets[r + 1] - offsets[r])
+    cuts = np.empty(longest + 1, np.int64)
     keys, stamps, stamp = np.empty(0, np.uint64), np.empty(0, np.int64), 0
     for r in rows:
         start, end, row = offsets[r], offsets[r + 1], out[r]
-        newlines = _newlines(data, start, end)
+        breaks = _signs(data, start, end, cuts, row)
         size = 16  # lines and paragraphs together, half of the table empty
-        while size < 4 * (newlines + 1):
+        while size < 4 * (row.newlines + 1):
             size *= 2
         if size > slots:
             slots, stamp = size, 0
             keys, stamps = np.empty(slots, np.uint64), np.zeros(slots, np.int64)
         stamp += 1
-        _one(data, start, end, table, short, keys, stamps, stamp, size - 1, row)
-        row.newlines = newlines
+        _pieces(data, start, end, table, short, cuts, keys, stamps, stamp, size - 1, row)
+        _text_lines(data, start, end, table, cuts, breaks, row)
 
 
 @kernel
-def _one(data, start, end, table, short, keys, stamps, stamp, mask, row):
-    text, text_end = _stripped(data, start, end, table)
-    characters, hashes, ellipses, stops = 0, 0, 0, 0
-    lines, repeated_lines, repeated_line_characters = 0, 0, 0
-    filled, ended, short_lines, repeated_filled = 0, 0, 0, 0
-    line, length, blank = uint64(0), 0, True
-    paragraphs, repeated_paragraphs, repeated_paragraph_characters = 0, 0, 0
-    paragraph, paragraph_length, gap = uint64(0), 0, 0
-    text_lines, bullets, ellipsis_lines = 0, 0, 0
-    first, last, before, dots, carriage, open_line = -1, -1, 0, 0, False, False
-    k = 0
-    i = start
-    while i <= end:
-        at = i
-        over = i == end
-        c = 0
-        kind = BREAK | SPACE
-        if not over:
-            c, i = decode(data, i)
-            kind = table[c]
-            characters += 1
-            hashes += c == NUMBER_SIGN
-            ellipses += c == ELLIPSIS
-            stops = stops + 1 if c == FULL_STOP else 0
-            if stops == 3:
+def _signs(data, start, end, cuts, row):
+    """Count what needs no lines, and note in `cuts` where newlines stand and, last, the end; are there other breaks?"""
+    newlines, inner, hashes, ellipses = 0, 0, 0, 0
+    stops_before, until = uint64(0), start
+    breaks = False
+    for i in range(start, end, BLOCK):
+        found = bits(data, i, end, NEWLINE, NEWLINE)
+        while found:
+            cuts[newlines] = i + trailing_zeros(found)
+            newlines += 1
+            found &= found - uint64(1)
+        breaks |= bits(data, i, end, NEWLINE + 1, 31) != 0
+        hashes += ones(bits(data, i, end, NUMBER_SIGN, NUMBER_SIGN))
+
+        stops = bits(data, i, end, FULL_STOP, FULL_STOP)
+        thirds = stops & (stops << uint64(1) | stops_before >> uint64(1)) & (stops << uint64(2) | stops_before)
+        stops_before = stops >> uint64(62)
+        while thirds:
+            at = i + trailing_zeros(thirds)
+            if at >= until:
                 ellipses += 1
-                stops = 0
-        else:
-            i += 1
+                until = at + 3
+            thirds &= thirds - uint64(1)
 
-        # lines as str.splitlines cuts them
-        if not kind & SPACE:
-            if first < 0:
-                first = c
-            dots = dots + 1 if c == FULL_STOP and (before == FULL_STOP or dots == 0) else int(c == FULL_STOP)
-            last = c
-            open_line, carriage = True, False
-        elif kind & BREAK:
-            if carriage and c == NEWLINE:  # the second half of CR LF
-                carriage = False
-            elif open_line or not over:
-                text_lines += 1
-                bullets += first in (BULLET, HYPHEN)
-                ellipsis_lines += last == ELLIPSIS or (last == FULL_STOP and dots >= 3)
-                first, last, dots = -1, -1, 0
-                open_line, carriage = False, c == RETURN
-        else:
-            open_line, carriage = True, False
-        before = c
+        if bits(data, i, end, 0x80, 0xFF):
+            inner += ones(bits(data, i, end, 0x80, 0xBF))
+            leads = bits(data, i, end, 0xC2, 0xC2) | bits(data, i, end, 0xE2, 0xE2)
+            while leads:
+                c, _ = decode(data, i + trailing_zeros(leads))
+                ellipses += c == ELLIPSIS
+                breaks |= c == 0x85 or c == 0x2028 or c == 0x2029
+                leads &= leads - uint64(1)
+    cuts[newlines] = end
+    row.characters, row.newlines, row.hashes, row.ellipses = end - start - inner, newlines, hashes, ellipses
+    return breaks
 
-        # paragraphs of the stripped text
-        if at >= text and at <= text_end:
-            if at < text_end and c != NEWLINE:
-                if gap == 1:
-                    paragraph = paragraph * uint64(BASE) + uint64(NEWLINE + 1)
-                    paragraph_length += 1
-                gap = 0
-                paragraph = paragraph * uint64(BASE) + uint64(c) + uint64(1)
-                paragraph_length += 1
-            elif at < text_end:
-                gap += 1
-            if at == text_end or gap == 2:
-                key = mix64(paragraph ^ uint64(PARAGRAPH))
-                s = _slot(keys, stamps, stamp, mask, key)
-                if stamps[s] == stamp:
-                    repeated_paragraphs += 1
-                    repeated_paragraph_characters += paragraph_length
-                keys[s], stamps[s] = key, stamp
-                paragraphs += 1
-                paragraph, paragraph_length = uint64(0), 0
 
-        # lines between newlines
-        if not over and c != NEWLINE:
-            line = line * uint64(BASE) + uint64(c) + uint64(1)
-            length += 1
-            k = kind
-            if not kind & SPACE:
-                blank = False
-            continue
-        if length or over or at == start:
-            key = mix64(line)
+@kernel
+def _pieces(data, start, end, table, short, cuts, keys, stamps, stamp, mask, row):
+    """Count lines between newlines, and paragraphs: the lines of the stripped text between empty ones."""
+    text, text_end = _stripped(data, start, end, table)
+    ascii = row.characters == end - start
+    paragraph, paragraph_length, begun = uint64(0), 0, False
+    a = start
+    for cut in range(row.newlines + 1):
+        b = cuts[cut]
+        h, length = _hash(data, a, b), b - a if ascii else _characters(data, a, b)
+        if b > a or a == start or b == end:
+            key = mix64(h)
             s = _slot(keys, stamps, stamp, mask, key)
             repeated = stamps[s] == stamp
-            if repeated:
-                repeated_lines += 1
-                repeated_line_characters += length
             keys[s], stamps[s] = key, stamp
-            lines += 1
-            if not blank:
-                filled += 1
-                ended += (k & END) != 0
-                short_lines += length <= short
+            row.lines += 1
+            if repeated:
+                row.duplicate_lines += 1
+                row.duplicate_line_characters += length
+            first = strip_left(data, a, b, table)
+            if first < b:
+                row.filled_lines += 1
+                c, _ = decode(data, last_start(data, a, b))
+                row.ended_lines += (table[c] & END) != 0
+                row.short_lines += length <= short
                 if repeated:
-                    repeated_filled += length
-            line, length, blank = uint64(0), 0, True
+                    row.duplicate_filled_line_characters += length
 
-    row.characters, row.hashes, row.ellipses = characters, hashes, ellipses
-    row.paragraphs, row.duplicate_paragraphs = paragraphs, repeated_paragraphs
-    row.duplicate_paragraph_characters = repeated_paragraph_characters
-    row.lines, row.duplicate_lines, row.duplicate_line_characters = lines, repeated_lines, repeated_line_characters
-    row.text_lines, row.bullet_lines, row.ellipsis_lines = text_lines, bullets, ellipsis_lines
-    row.filled_lines, row.ended_lines, row.short_lines = filled, ended, short_lines
-    row.duplicate_filled_line_characters = repeated_filled
+        if b > text and a < text_end and b > a:
+            if a < text or b > text_end:
+                left, right = max(a, text), min(b, text_end)
+                h, length = _hash(data, left, right), _characters(data, left, right)
+            paragraph = mix64(paragraph) * uint64(BASE) + h if begun else h
+            paragraph_length = paragraph_length + 1 + length if begun else length
+            begun = True
+        if begun and (b == a or b >= text_end):
+            key = mix64(paragraph ^ uint64(PARAGRAPH))
+            s = _slot(keys, stamps, stamp, mask, key)
+            row.paragraphs += 1
+            if stamps[s] == stamp:
+                row.duplicate_paragraphs += 1
+                row.duplicate_paragraph_characters += paragraph_length
+            keys[s], stamps[s] = key, stamp
+            begun = False
+        a = b + 1
+    row.paragraphs += text == text_end  # a blank text is a paragraph
+
+
+@kernel
+def _text_lines(data, start, end, table, cuts, breaks, row):
+    """Count the lines of str.splitlines, those with bullets and those that end in ellipses."""
+    a = start
+    for cut in range(row.newlines + 1):
+        b = cuts[cut]
+        i = a
+        while breaks and i < b:  # those that are no newline
+            c, following = decode(data, i)
+            if table[c] & BREAK:
+                _text_line(data, a, i, table, row)
+                a = following
+            i = following
+        if a < b or (b < end and not (a > start and data[a - 1] == RETURN)):
+            _text_line(data, a, b, table, row)
+        a = b + 1
+
+
+@kernel
+def _text_line(data, start, end, table, row):
+    first, last = _stripped(data, start, end, table)
+    row.text_lines += 1
+    if last == first:
+        return
+    c, _ = decode(data, first)
+    row.bullet_lines += c in (BULLET, HYPHEN)
+    row.ellipsis_lines += _three(data, first, last, FULL_STOP, FULL_STOP, FULL_STOP)
+    row.ellipsis_lines += _three(data, first, last, 0xE2, 0x80, 0xA6)  # "…"
+
+
+@inline
+def _three(data, start, end, x, y, z):
+    """Are these the last bytes?"""
+    return end - start >= 3 and data[end - 3] == x and data[end - 2] == y and data[end - 1] == z
 
 
 @kernel
@@ -295,15 +328,12 @@ def _cut(data, offsets, rows, table, newlines, runs, strip, blank, bullets, out)
 
 @kernel
 def _piece(data, start, end, bullets, keys, stamps, tally, stamp, mask, row):
-    h, length, i = uint64(0), 0, start
-    while i < end:
-        c, i = decode(data, i)
-        if length == 0:
-            for bullet in bullets:
-                row.bulleted += bullet == c
-        h = h * uint64(BASE) + uint64(c) + uint64(1)
-        length += 1
-    key = mix64(h)
+    if start < end:
+        c, _ = decode(data, start)
+        for bullet in bullets:
+            row.bulleted += bullet == c
+    length = _characters(data, start, end)
+    key = mix64(_hash(data, start, end))
     s = _slot(keys, stamps, stamp, mask, key)
     if stamps[s] != stamp:
         keys[s], stamps[s], tally[s] = key, stamp, 0
@@ -316,8 +346,7 @@ def _piece(data, start, end, bullets, keys, stamps, tally, stamp, mask, row):
         again = 2 if tally[s] == 2 else 1  # the second copy stands for the first as well
         row.copies += again
         row.copied_characters += again * length
-    if end - start >= 3 and data[end - 1] == FULL_STOP:
-        row.dots += data[end - 2] == FULL_STOP and data[end - 3] == FULL_STOP
-        spaced = data[end - 2] == 32 and data[end - 3] == FULL_STOP
-        row.spaced_dots += end - start >= 5 and spaced and data[end - 4] == 32 and data[end - 5] == FULL_STOP
-    row.ellipses += end - start >= 3 and data[end - 3] == 0xE2 and data[end - 2] == 0x80 and data[end - 1] == 0xA6
+    row.dots += _three(data, start, end, FULL_STOP, FULL_STOP, FULL_STOP)
+    spaced = _three(data, start, end, FULL_STOP, BLANK, FULL_STOP)
+    row.spaced_dots += spaced and _three(data, start, end - 2, FULL_STOP, BLANK, FULL_STOP)
+    row.ellipses += _three(data, start, end, 0xE2, 0x80, 0xA6)

@@ -15,10 +15,11 @@ from numba import int64, uint64
 
 from ...text import inline, kernel, mix64
 from .characters import ALNUM
+from .lines import load64
 from .texts import Texts
 from .words import BASE, Source, words_of
 
-TAKEN = 1 << 63  # is set in every key, so that none is 0
+ALIKE = 12  # letters that two equal runs of words begin with, unless they have fewer
 
 # datatrove's reading
 SCANNED = np.dtype(
@@ -47,8 +48,8 @@ def scanned_ngrams(texts: Texts, source: Source) -> np.ndarray:
     def fill(wanted: np.ndarray, out: np.ndarray) -> None:
         words = words_of(texts, source, wanted)
         table = out.view(np.int64).reshape(len(out), -1)
-        for rows, tokens in words.runs(wanted):
-            _scan(tokens, words.first, words.last, rows, table)
+        for rows, tokens, joined in words.runs(wanted):
+            _scan(tokens, words.first, words.last, rows, joined, texts.offsets, table)
 
     return texts.shared(("scanned n-grams", source), SCANNED, fill)
 
@@ -59,7 +60,7 @@ def copied_ngrams(texts: Texts, source: Source, headed: bool) -> np.ndarray:
     def fill(wanted: np.ndarray, out: np.ndarray) -> None:
         words = words_of(texts, source, wanted)
         table = out.view(np.int64).reshape(len(out), -1)
-        for rows, tokens in words.runs(wanted):
+        for rows, tokens, _ in words.runs(wanted):
             _copies(tokens, words.first, words.last, rows, headed, table)
 
     return texts.shared(("copied n-grams", source, headed), COPIED, fill)
@@ -91,12 +92,14 @@ def _power(powers, exponent):
 
 
 @inline
-def _slot(keys, mask, key):
-    """Where `key` is, or would be: there is none where a zero stands."""
-    s = int64(key) & mask
-    while keys[s] != uint64(0) and keys[s] != key:
+def _first(table, mask, keys, j):
+    """The first of keys[: j + 1] that equals keys[j], if all before j were looked up: `table` has their places + 1."""
+    s = int64(keys[j]) & mask
+    while table[s] != 0 and keys[table[s] - 1] != keys[j]:
         s = (s + 1) & mask
-    return s
+    if table[s] == 0:
+        table[s] = j + 1
+    return table[s] - 1
 
 
 @inline
@@ -119,11 +122,11 @@ def _room(first, last, rows):
 
 
 @kernel
-def _scan(tokens, first, last, rows, out):
+def _scan(tokens, first, last, rows, joined, places, out):
     most, size = _room(first, last, rows)
     mixed, sums, letters = np.empty(most, np.uint64), np.empty(most + 1, np.uint64), np.empty(most + 1, np.int64)
-    keys, tally = np.empty(size, np.uint64), np.empty(size, np.int32)
-    slots, again = np.empty(most, np.int32), np.empty(most + 1, np.bool_)
+    keys, tally, table = np.empty(most, np.uint64), np.empty(most, np.int32), np.empty(size, np.int32)
+    firsts, where = np.empty(most, np.int32), np.empty(most, np.int64)
     powers = _powers(1024)
     for r in rows:
         a, words = first[r], last[r] - first[r]
@@ -131,75 +134,96 @@ def _scan(tokens, first, last, rows, out):
         letters[0], sums[0] = 0, total
         for w in range(words):
             h, n = tokens.hashes[a + w], int(tokens.letters[a + w])
-            mixed[w] = mix64(h)
+            mixed[w], where[w] = mix64(h), w
             before += n
             total = total * _power(powers, n) + h
             letters[w + 1], sums[w + 1] = before, total
-            again[w] = True
-        mask = _mask(words)
+        found = words - 1
         for n in range(2, 5):
-            keys[: mask + 1] = 0
-            out[r, n - 2] = _top(mixed, letters, words, n, keys, tally, slots, again, mask)
+            mask = min(_mask(found), size - 1)
+            table[: mask + 1] = 0
+            if words >= n:
+                out[r, n - 2], found = _top(mixed, letters, n, where, found, keys, tally, firsts, table, mask)
+        mask = _mask(words)
+        table[: mask + 1] = 0
+        found = _likely(joined, places[r], letters, words, keys, tally, firsts, where, table, mask)
+        mask = min(_mask(found), size - 1)
         for n in range(5, 11):
-            keys[: mask + 1] = 0
-            out[r, n - 2] = _repeated(sums, powers, letters, words, n, keys, mask)
+            table[: mask + 1] = 0
+            out[r, n - 2] = _repeated(sums, powers, letters, words, n, where[:found], keys, table, mask)
 
 
 @kernel
-def _top(mixed, letters, words, n, keys, tally, slots, again, mask):
+def _top(mixed, letters, n, where, found, keys, tally, firsts, table, mask):
     """Characters, inner spaces included, times count of the most frequent n-gram; of several, the first in the text.
 
-    `again`, bool[words]: does the run of n - 1 words that begins here come again? Only such can begin an n-gram that
-    does; afterwards it says the same of n.
+    `where`, int64[found]: where n-grams begin that may occur again, afterwards the same of n + 1: there is one where
+    two begin, one after the other, that do occur again. Gives how many as well.
     """
-    runs, most, best = words - n + 1, 1, -1
-    for i in range(runs):
-        if again[i] and again[i + 1]:
-            h = uint64(0)
-            for j in range(i, i + n):
-                h = h * uint64(BASE) + mixed[j]
-            key = mix64(h) | uint64(TAKEN)
-            s = _slot(keys, mask, key)
-            if keys[s] == uint64(0):
-                keys[s], tally[s] = key, 0
-            tally[s] += 1
-            slots[i] = s
-            most = max(most, tally[s])
-    for i in range(runs):
-        count = tally[slots[i]] if again[i] and again[i + 1] else 1
+    most, more = 1, 0
+    for j in range(found):
+        h = uint64(0)
+        for i in range(where[j], where[j] + n):
+            h = h * uint64(BASE) + mixed[i]
+        keys[j], tally[j] = mix64(h), 0
+        f = firsts[j] = _first(table, mask, keys, j)
+        tally[f] += 1
+        most = max(most, tally[f])
+    best, again, last = 0 if most == 1 else -1, False, -1
+    for j in range(found):
+        i, count = where[j], tally[firsts[j]]
         if best < 0 and count == most:
             best = i
-        again[i] = count > 1
-    if runs > 0:
-        again[runs] = False
-    return (letters[best + n] - letters[best] + n - 1) * most if runs > 0 else 0
+        where[more] = last
+        more += again & (count > 1) & (i == last + 1)
+        again, last = count > 1, i
+    return (letters[best + n] - letters[best] + n - 1) * most, more
 
 
 @kernel
-def _repeated(sums, powers, letters, words, n, keys, mask):
+def _likely(joined, place, letters, words, keys, tally, firsts, where, table, mask):
+    """Note where runs of five words or more begin that may equal others; how many such places there are.
+
+    Equal runs of at least ALIKE letters begin at places whose first ALIKE letters are equal, however these are cut into
+    words. A place whose first five words have fewer letters may begin a shorter run, and is always noted.
+    """
+    places, found = 0, 0
+    while len(joined) and places < words - 4 and letters[words] - letters[places] >= ALIKE:
+        at = place + letters[places]
+        keys[places], tally[places] = mix64(mix64(load64(joined, at)) ^ load64(joined, at + ALIKE - 8)), 0
+        f = firsts[places] = _first(table, mask, keys, places)
+        tally[f] += 1
+        places += 1
+    for i in range(words - 4):
+        where[found] = i
+        found += i >= places or letters[i + 5] - letters[i] < ALIKE or tally[firsts[i]] > 1
+    return found
+
+
+@kernel
+def _repeated(sums, powers, letters, words, n, where, keys, table, mask):
     """Letters of the n-grams that equal an earlier one, their words joined without spaces; past each hit by n words.
 
     Nothing found for n says nothing of n + 1: joined words may agree though no shorter window of words does.
     """
-    repeated, i = 0, 0
-    while i < words - n + 1:
+    repeated, past, looked = 0, 0, 0
+    for i in where:
+        if i < past or i > words - n:
+            continue
         length = letters[i + n] - letters[i]
-        key = mix64(sums[i + n] - sums[i] * _power(powers, length)) | uint64(TAKEN)
-        s = _slot(keys, mask, key)
-        if keys[s] == key:
+        keys[looked] = mix64(sums[i + n] - sums[i] * _power(powers, length))
+        if _first(table, mask, keys, looked) < looked:
             repeated += length
-            i += n
-        else:
-            keys[s] = key
-            i += 1
+            past = i + n
+        looked += 1
     return repeated
 
 
 @kernel
 def _copies(tokens, first, last, rows, headed, out):
     most, size = _room(first, last, rows)
-    mixed, letters, slots = np.empty(most, np.uint64), np.empty(most + 1, np.int64), np.empty(most, np.int64)
-    keys, tally = np.empty(size, np.uint64), np.empty(size, np.int32)
+    mixed, letters, firsts = np.empty(most, np.uint64), np.empty(most + 1, np.int64), np.empty(most, np.int32)
+    keys, tally, table = np.empty(most, np.uint64), np.empty(most, np.int32), np.empty(size, np.int32)
     for r in rows:
         words, before = 0, 0
         letters[0] = 0
@@ -213,27 +237,24 @@ def _copies(tokens, first, last, rows, headed, out):
         mask = _mask(words)
         out[r, 0] = before
         for n in range(2, 11):
-            keys[: mask + 1] = 0
+            table[: mask + 1] = 0
             count, copied, every = 0, 0, 0
             for i in range(words - n + 1):
                 h = uint64(0)
                 for j in range(i, i + n):
                     h = h * uint64(BASE) + mixed[j]
-                key = mix64(h) | uint64(TAKEN)
-                s = _slot(keys, mask, key)
-                if keys[s] == uint64(0):
-                    keys[s], tally[s] = key, 0
-                tally[s] += 1
-                slots[i] = s
+                keys[i], tally[i] = mix64(h), 0
+                f = firsts[i] = _first(table, mask, keys, i)
+                tally[f] += 1
                 length = letters[i + n] - letters[i]
                 every += length
-                if tally[s] > 1:  # the second copy stands for the first as well
-                    copied += 2 * length if tally[s] == 2 else length
-                count = max(count, tally[s])
+                if tally[f] > 1:  # the second copy stands for the first as well
+                    copied += 2 * length if tally[f] == 2 else length
+                count = max(count, tally[f])
             if n < 5:
                 earliest, longest = -1, 0
                 for i in range(words - n + 1):
-                    if tally[slots[i]] == count:
+                    if tally[firsts[i]] == count:
                         length = letters[i + n] - letters[i]
                         longest = max(longest, length)
                         if earliest < 0:
@@ -242,7 +263,7 @@ def _copies(tokens, first, last, rows, headed, out):
             else:
                 covered, until = 0, 0
                 for i in range(words - n + 1):
-                    if tally[slots[i]] > 1:
+                    if tally[firsts[i]] > 1:
                         covered += letters[i + n] - letters[max(i, until)]
                         until = i + n
                 out[r, n + 5], out[r, n + 11], out[r, n + 17] = every, copied, covered

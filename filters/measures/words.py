@@ -22,15 +22,19 @@ from typing import Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numba import uint64
+from numba import int64, uint64
 
-from ...text import decode, kernel
+from ...text import decode, inline, kernel
 from .characters import ALNUM, LETTER, MARK, SPACE, SYMBOL, kinds
+from .lines import BLOCK, bits, inside, load64, padded, store64, trailing_zeros
 from .texts import Texts
 
 Source = Literal["whitespace", "spacy", "unicode"]
 
 BASE = 0x9E3779B97F4A7C15  # of the polynomial hash, modulo 2^64
+POWERS = np.array([pow(BASE, k, 1 << 64) for k in range(9)], np.uint64)
+SUMS = np.r_[np.uint64(0), np.cumsum(POWERS[:8])]  # the hash of so many letters is this more for the 1 added to each
+SIGNS = int.from_bytes(b"########", "little")
 MOST_STOP_WORDS = 64  # they are the bits of one word of the machine
 
 
@@ -54,12 +58,16 @@ class Words:
     part: np.ndarray  # int32[n]; -1 where nobody asked yet
     first: np.ndarray  # int64[n]
     last: np.ndarray  # int64[n]
-    parts: list[Tokens]
+    parts: list[tuple[Tokens, np.ndarray]]
 
-    def runs(self, wanted: np.ndarray) -> list[tuple[np.ndarray, Tokens]]:
-        """(rows int64[k], the tokens that their `first` and `last` point into) of the rows `wanted`, bool[n]."""
-        found = ((np.flatnonzero(wanted & (self.part == p)), tokens) for p, tokens in enumerate(self.parts))
-        return [(rows, tokens) for rows, tokens in found if len(rows)]
+    def runs(self, wanted: np.ndarray) -> list[tuple[np.ndarray, Tokens, np.ndarray]]:
+        """Of the rows `wanted`, bool[n]: (rows int64[k], the tokens that `first` and `last` point into, joined).
+
+        `joined`, uint8: the letters of a row without what stood between words, the low byte of each code point, from
+        where its text begins in the data; eight bytes may be read anywhere. Empty if the source does not give it.
+        """
+        found = ((np.flatnonzero(wanted & (self.part == p)), *part) for p, part in enumerate(self.parts))
+        return [(rows, *part) for rows, *part in found if len(rows)]
 
 
 _shared: WeakKeyDictionary[Texts, dict[str, Words]] = WeakKeyDictionary()
@@ -75,16 +83,20 @@ def words_of(texts: Texts, source: Source, wanted: np.ndarray) -> Words:
     rows = np.flatnonzero(wanted & (words.part < 0))
     if len(rows):
         starts, ends = texts.offsets[:-1][rows], texts.offsets[1:][rows]
-        tokens, words.first[rows], words.last[rows] = cut(texts.data, starts, ends, source)
+        joined = np.empty(len(texts.data) + 8 if source == "whitespace" else 0, np.uint8)
+        tokens, words.first[rows], words.last[rows] = cut(texts.data, starts, ends, source, joined)
         words.part[rows] = len(words.parts)
-        words.parts.append(tokens)
+        words.parts.append((tokens, joined))
     return words
 
 
 def cut(
-    data: np.ndarray, starts: np.ndarray, ends: np.ndarray, source: Source
+    data: np.ndarray, starts: np.ndarray, ends: np.ndarray, source: Source, joined: np.ndarray | None = None
 ) -> tuple[Tokens, np.ndarray, np.ndarray]:
-    """(tokens, first int64[k], last int64[k]): the words of k spans, int64[k] each, of data, uint8[bytes]."""
+    """(tokens, first int64[k], last int64[k]): the words of k spans, ascending int64[k], of data, uint8[bytes].
+
+    White space fills in `joined`, uint8[bytes + 8], see `Words.runs`.
+    """
     if source == "spacy":
         from .spacy_words import cut as cut_spacy
 
@@ -95,33 +107,102 @@ def cut(
         return cut_unicode(data, starts, ends)
     size = int(((ends - starts + 1) // 2).sum())
     tokens, first, last = no_tokens(size), np.empty(len(starts), np.int64), np.empty(len(starts), np.int64)
-    _whitespace(data, starts, ends, kinds(), tokens, first, last)
+    joined = np.empty(len(data) + 8, np.uint8) if joined is None else joined
+    _whitespace(padded(data), starts, ends, kinds(), tokens, joined, first, last)
     return tokens, first, last
 
 
 @kernel
-def _whitespace(data, starts, ends, table, tokens, first, last):
+def _whitespace(data, starts, ends, table, tokens, joined, first, last):
     w = 0
     for row in range(len(starts)):
         first[row] = w
-        i, end = starts[row], ends[row]
-        letters, h, any_of, all_of, head = 0, uint64(0), 0, SYMBOL, 0
-        while i < end:
-            c, i = decode(data, i)
-            k = table[c]
-            if not k & SPACE:
-                if letters == 0:
-                    h, any_of, all_of, head = uint64(0), 0, SYMBOL, k
-                h = h * uint64(BASE) + uint64(c) + uint64(1)
-                letters += 1
-                any_of |= k
-                all_of &= k
-            if letters and (k & SPACE or i >= end):
-                tokens.hashes[w], tokens.letters[w] = h, letters
-                tokens.kinds[w] = (any_of & (LETTER | MARK)) | (all_of & SYMBOL) | (head & ALNUM)
-                w += 1
-                letters = 0
+        start, end = starts[row], ends[row]
+        letter = start  # where the next one goes in `joined`
+        begin, before = int64(-1), uint64(1)  # of the word that is open; was there white space before the block?
+        for i in range(start, end + 1, BLOCK):  # the end is looked at as well: it ends a word
+            space = bits(data, i, end, 32, 32) | bits(data, i, end, 9, 13) | bits(data, i, end, 28, 31)
+            space |= ~inside(i, end)
+            edges = space ^ (space << uint64(1) | before)  # where words begin and end by turns
+            before = space >> uint64(63)
+            while edges:
+                at = i + trailing_zeros(edges)
+                edges &= edges - uint64(1)
+                if begin < 0:
+                    begin = at
+                    continue
+                hash_, plain, sign = uint64(0), False, False
+                if begin >= 8 and data[begin] < 0x80 and table[data[begin]] & LETTER:
+                    hash_, plain, sign = _ascii_word(data, begin, at, joined, letter)
+                if plain:
+                    tokens.hashes[w], tokens.letters[w] = hash_, at - begin
+                    tokens.kinds[w] = LETTER | ALNUM | (MARK if sign else 0)
+                    w += 1
+                    letter += at - begin
+                else:
+                    w, letter = _any_words(data, begin, at, table, tokens, w, joined, letter)
+                begin = -1
         last[row] = w
+
+
+@inline
+def _eight(x):
+    """The hash of eight letters without the 1 that is added to each."""
+    h = uint64(0)
+    for k in range(8):
+        h += (x >> uint64(8 * k) & uint64(0xFF)) * POWERS[7 - k]
+    return h
+
+
+@inline
+def _has_sign(x):
+    """Is one of eight ASCII letters a number sign?"""
+    other = x ^ uint64(SIGNS)
+    return ((other - uint64(0x0101010101010101)) & ~other & uint64(0x8080808080808080)) != 0
+
+
+@inline
+def _ascii_word(data, start, end, joined, letter):
+    """(hash, is all of it ASCII, is there a number sign in it?), eight letters at a time; eight bytes stand before."""
+    head = (end - start - 1 & 7) + 1
+    free = uint64(64 - 8 * head)
+    x = load64(data, start + head - 8) >> free << free
+    store64(joined, letter, x >> free)
+    h, any_of, sign = _eight(x) + SUMS[head], x, _has_sign(x)
+    at = start + head
+    while at < end:
+        x = load64(data, at)
+        store64(joined, letter + at - start, x)
+        h = h * POWERS[8] + _eight(x) + SUMS[8]
+        any_of |= x
+        sign |= _has_sign(x)
+        at += 8
+    return h, any_of & uint64(0x8080808080808080) == 0, sign
+
+
+@kernel
+def _any_words(data, start, end, table, tokens, w, joined, letter):
+    """Note the words of a text in any script, one letter after the other: (words, letters) with them."""
+    letters, h, any_of, all_of, head = 0, uint64(0), 0, SYMBOL, 0
+    i = start
+    while i < end:
+        c, i = decode(data, i)
+        k = table[c]
+        if not k & SPACE:
+            if letters == 0:
+                h, any_of, all_of, head = uint64(0), 0, SYMBOL, k
+            h = h * uint64(BASE) + uint64(c) + uint64(1)
+            joined[letter] = c & 0xFF
+            letter += 1
+            letters += 1
+            any_of |= k
+            all_of &= k
+        if letters and (k & SPACE or i >= end):
+            tokens.hashes[w], tokens.letters[w] = h, letters
+            tokens.kinds[w] = (any_of & (LETTER | MARK)) | (all_of & SYMBOL) | (head & ALNUM)
+            w += 1
+            letters = 0
+    return w, letter
 
 
 # -- what is counted of words -----------------------------------------------------------------------------------------
@@ -166,7 +247,7 @@ def word_counts(texts: Texts, source: Source, stop_words: Sequence[str] = (), me
 
     def fill(wanted: np.ndarray, out: np.ndarray) -> None:
         words = words_of(texts, source, wanted)
-        for rows, tokens in words.runs(wanted):
+        for rows, tokens, _ in words.runs(wanted):
             _count(tokens, words.first, words.last, rows, hashes, longest, median, out)
 
     return texts.shared(("word counts", source, known, median), WORD_COUNTS, fill)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from gristmill.document import text_buffers
 from gristmill.filters.measures import characters
+from gristmill.filters.measures.c4_lines import clean
 from gristmill.filters.measures.counts import Pieces, line_counts, piece_counts
 from gristmill.filters.measures.ngrams import copied_ngrams, scanned_ngrams
 from gristmill.filters.measures.texts import Texts
@@ -153,3 +157,108 @@ def test_scratch_memory_grows_and_is_reused_within_a_batch():
 def test_null_counts_as_empty():
     texts = texts_of(pa.array([None, "a b"], pa.large_string()))
     assert word_counts(texts, "whitespace")["words"].tolist() == [0, 2]
+
+
+# -- the kernels look at many bytes at a time: the same counted by Python, wherever it stands --------------------------
+
+LINE_PARTS = [*"\n\r\v\f\x1c\x1f\x85\u2028 \t\xa0….#•é😀", "\n\n", "\r\n", "...", "..", "- b", "a line", "a line."]
+LINE_PARTS += ["the same line, longer than the others!", "x" * 29, "y" * 70]
+
+
+def by_python(text: str) -> dict[str, int]:
+    """What `line_counts` counts."""
+    ends, short = set(characters.SENTENCE_ENDS), 30
+    lines, paragraphs = re.split(r"\n+", text), re.split(r"\n{2,}", text.strip())
+    repeats = {
+        name: [p for i, p in enumerate(pieces) if p in pieces[:i]]
+        for name, pieces in (("line", lines), ("paragraph", paragraphs))
+    }
+    filled = [line for line in lines if line.strip()]
+    cut = [line.strip() for line in text.splitlines()]
+    return {
+        "characters": len(text),
+        "newlines": text.count("\n"),
+        "hashes": text.count("#"),
+        "ellipses": text.count("…") + text.count("..."),
+        "paragraphs": len(paragraphs),
+        "duplicate_paragraphs": len(repeats["paragraph"]),
+        "duplicate_paragraph_characters": sum(map(len, repeats["paragraph"])),
+        "lines": len(lines),
+        "duplicate_lines": len(repeats["line"]),
+        "duplicate_line_characters": sum(map(len, repeats["line"])),
+        "text_lines": len(cut),
+        "bullet_lines": sum(line.startswith(("•", "-")) for line in cut),
+        "ellipsis_lines": sum(line.endswith(("…", "...")) for line in cut),
+        "filled_lines": len(filled),
+        "ended_lines": sum(line[-1] in ends for line in filled),
+        "short_lines": sum(len(line) <= short for line in filled),
+        "duplicate_filled_line_characters": sum(len(line) for line in repeats["line"] if line.strip()),
+    }
+
+
+def test_lines_at_every_place_of_a_block():
+    texts = [f"{'x' * k}{part}{'x' * more}" for part in LINE_PARTS for k in range(130) for more in (0, 9)]
+    rows = line_counts(texts_of(texts))
+    for text, row in zip(texts, rows, strict=True):
+        assert dict(zip(rows.dtype.names, row.tolist(), strict=True)) == by_python(text), text
+
+
+@given(st.lists(st.lists(st.sampled_from(LINE_PARTS), max_size=30).map("".join), min_size=1, max_size=4))
+@settings(deadline=None, max_examples=300)
+def test_lines_are_those_that_python_counts(texts):
+    rows = line_counts(texts_of(texts))
+    for text, row in zip(texts, rows, strict=True):
+        assert dict(zip(rows.dtype.names, row.tolist(), strict=True)) == by_python(text), text
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(["a", "b", "ab", "ba", "aba", "é", "ab#", "abaababa", "abaababab", "a" * 17]), max_size=60
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+    st.sampled_from([" ", "  ", "\n", "\u3000"]),
+)
+@settings(deadline=None, max_examples=300)
+def test_ngrams_are_those_that_python_counts(documents, blank):
+    rows = scanned_ngrams(texts_of([blank.join(words) for words in documents]), "whitespace")
+    for words, row in zip(documents, rows, strict=True):
+        for n in (2, 3, 4):
+            grams = Counter(" ".join(words[i : i + n]) for i in range(len(words) - n + 1))
+            top, count = max(grams.items(), key=lambda item: item[1], default=("", 0))  # of several the first
+            assert row[f"top_{n}_gram"] == len(top) * count
+        for n in range(5, 11):
+            seen, repeated, i = set(), 0, 0
+            while i < len(words) - n + 1:
+                gram = "".join(words[i : i + n])
+                repeated += len(gram) if gram in seen else 0
+                i += n if gram in seen else 1
+                seen.add(gram)
+            assert row[f"duplicate_{n}_gram"] == repeated
+
+
+@pytest.mark.parametrize("phrases", [["terms of use", "cookie"], ["No, Kelvin!", "ß privacy", "abc"]])
+def test_no_phrase_is_missed_wherever_it_stands(phrases):
+    """Lines are sieved before they are searched."""
+    known = ["javascript", *phrases]
+    lines = [f"{'.' * k} {phrase}{'.' * (k % 11)}" for phrase in known for k in range(40)]
+    lines += [line.upper() for line in lines] + [line.replace("k", "\u212a") for line in lines]
+    lines += [line.replace("s", "t").replace("b", "d").replace("n", "m").replace("p", "q") for line in lines]
+    page = "\n".join(lines)
+    found = clean(
+        *text_buffers(pa.array([page, page[:30], ""], pa.large_string())),
+        np.ones(3, bool),
+        max_word_length=None,
+        min_words=0,
+        words_after_citations=True,
+        terminal=None,
+        citations=False,
+        javascript=True,
+        policy=phrases,
+        keep_lines=False,
+    )
+    has = [any(phrase.lower() in line.lower() for phrase in known) for line in lines]
+    assert 0 < sum(has) < len(lines)
+    assert found.counts["kept_lines"][0] == len(lines) - sum(has)
