@@ -101,7 +101,7 @@ def main(who: str, words: str, corpus: str, limit: str | None = None) -> None:
     documents = texts(corpus, int(limit) if limit else None)
     go = {"gristmill": gristmill, "datatrove": datatrove}[who](words, documents)
     seconds = []
-    for _ in range(2 if who == "gristmill" else 1):
+    for _ in range(2):
         start = time.process_time()
         go()
         seconds.append(time.process_time() - start)
