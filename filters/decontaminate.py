@@ -26,6 +26,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ..config import Settings
+from ..console import say
 from .evaluation_sets import EvaluationSet, read_items, set_files
 from .listfiles import as_paths, blocks, digest, require
 from .measures.texts import Texts
@@ -148,8 +149,10 @@ class Contamination(Rule):
         return build_index(self.settings, self.folder)
 
     def prepare(self) -> None:
-        """Build the index. Raises RequestError as `build_index` does."""
-        self.index  # noqa: B018
+        """Build the index, and say what is too short to be found. Raises RequestError as `build_index` does."""
+        short = self.index.meta["items_too_short"]
+        if short:
+            say(f"decontaminate: {short:,} texts of fewer than {self.settings.min_words} words are not looked for")
 
     def checks(self) -> tuple[Check, ...]:
         """What the mode asks; nothing where spans are cut instead."""

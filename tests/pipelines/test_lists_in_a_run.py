@@ -118,6 +118,14 @@ def test_what_a_rule_dropped_is_measured_by_the_next_stage_too(place):
         refilter(place / "some", changed(place / "some", looser, str(place / "cannot")))
 
 
+def test_items_too_short_to_be_found_are_told(place, capsys):
+    run(place)
+    assert "not looked for" not in capsys.readouterr().err
+    (place / "tests.jsonl").write_text("".join(json.dumps({"question": q}) + "\n" for q in (ITEM, "how many", "why")))
+    run(place)
+    assert "decontaminate: 2 texts of fewer than 8 words are not looked for" in capsys.readouterr().err
+
+
 def test_spans_are_cut_and_told(place):
     rows = run(place, "decontaminate.action=cut")
     assert rows["contaminated"]["action"] == "keep"
