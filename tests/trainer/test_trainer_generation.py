@@ -93,7 +93,8 @@ def test_draws_follow_the_distribution(how: Sampling) -> None:
 
 
 @given(
-    st.lists(st.floats(-20, 20), min_size=1, max_size=30),
+    # three places: logits that differ by less have one probability, and either may be called the likeliest
+    st.lists(st.floats(-20, 20).map(lambda x: round(x, 3)), min_size=1, max_size=30),
     st.floats(0, 3),
     st.none() | st.integers(1, 40),
     st.none() | st.floats(1e-6, 1),
