@@ -228,8 +228,8 @@ def filters(work: Path, data: Path, small: Path) -> list[Row]:
     alone = ["language=", "scrub=", "dedup.exact=", "dedup.minhash=", "tokenizer=", "all_signals=true"]
     rules = "quality={gopher_repetition: {}, gopher_quality: {}, c4: {dialect: tfds}, fineweb: {}}"
     run = once("engine", folder, small, "text", *alone, rules)
-    speed = run["bytes"] / 1e6 / run["documents_cpu"]
-    rows.append(Row("WET: read, all rules, ledger, signals, write, MB a CPU second", f"{speed:.1f}", limit="10 MB/s"))
+    whole = run["bytes"] / 1e6 / run["documents_cpu"]
+    rows.append(Row("WET: read, all rules, ledger, signals, write, MB a CPU second", f"{whole:.1f}", limit="10 MB/s"))
     found = _module("filter_parts", "classifier", part, str(data))
     speed = found["bytes"] / 1e6 / found["ours"]
     theirs = found["bytes"] / 1e6 / found["peer"]
