@@ -67,14 +67,18 @@ def _answer(process: subprocess.Popen) -> dict:
     return json.loads(out)
 
 
-def command_line(folder: Path, output: Path, workers: int) -> tuple[float, float, dict]:
+# What the recipe bounds, reached by the smallest input as by the largest: a shard is held whole by who writes it
+FULL = ["tokenizer.sample_bytes=10000000", "tokens.shard_tokens=2000000"]
+
+
+def command_line(folder: Path, output: Path, workers: int, more: tuple[str, ...] = ()) -> tuple[float, float, dict]:
     """(wall seconds, peak MB of the largest process, run.json) of `gristmill run`."""
     code = (
         "import resource, subprocess, sys\n"
         "subprocess.run([sys.executable, '-m', 'gristmill', *sys.argv[1:]], check=True, stdout=subprocess.DEVNULL)\n"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
     )
-    settings = [f"input.paths=[{folder}]", f"output={output}", *RECIPE]
+    settings = [f"input.paths=[{folder}]", f"output={output}", *RECIPE, *more]
     sets = [x for s in settings for x in ("--set", s)]
     start = time.perf_counter()
     command = [sys.executable, "-c", code, "run", "text", "--workers", str(workers), *sets]
@@ -147,7 +151,7 @@ def memory(work: Path, source: list[str], sizes: list[int]) -> list[Row]:
     rows, first = [], None
     for size in sizes:
         folder = write_corpus(work / f"memory-{size}" / "in", source, size)
-        wall, peak, facts = command_line(folder, folder.parent / "run", 1)
+        wall, peak, facts = command_line(folder, folder.parent / "run", 1, tuple(FULL))
         first = first or peak
         speed = facts["counts"]["read_bytes"] / 1e6 / wall
         rows.append(
