@@ -17,8 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numba import uint32, uint64
 
-from ..text import inline, kernel
-from .unaligned import load32
+from ..text import inline, kernel, load32
 
 LANES = 64
 

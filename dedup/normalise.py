@@ -27,8 +27,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import int64, uint32, uint64
 
-from ..text import decode, inline, kernel
-from .unaligned import load64, store32, store64, trailing_zeros
+from ..text import decode, inline, kernel, load64, store32, store64, trailing_zeros
 
 PAD = 128  # bytes of room behind a normalised text: a block of 64, and a load or store of 8 at its end
 

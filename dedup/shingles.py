@@ -20,10 +20,9 @@ import pyarrow as pa
 from numba import int64, uint64
 
 from ..document import text_buffers
-from ..text import inline, kernel, mix64
+from ..text import inline, kernel, load64, mix64
 from .normalise import find_characters, find_words, join, normalise, room, rule
 from .settings import ShingleSettings
-from .unaligned import load64
 
 BLOCK = 2048  # words held at a time: with their shingles 64 KB, which stays in the second-level cache
 SPARE = 8  # room behind a block of shingles, for callers that read them in eights

@@ -119,6 +119,10 @@ class Blocklists(Rule):
         """What the lists hold, built or mapped when it is first asked."""
         return build_index(self.settings, self.folder)
 
+    def files(self) -> tuple[str, ...]:
+        """All that the stage reads. Raises RequestError as `inputs` does."""
+        return tuple(inputs(self.settings))
+
     def prepare(self) -> None:
         """Build the index. Raises RequestError as `build_index` does."""
         self.index  # noqa: B018
@@ -165,6 +169,10 @@ class AddressWords(Rule):
         self.soft = _words("soft_banned_words", settings.soft_banned_words)
         self.parts = _words("banned_subwords", settings.banned_subwords)
         self.find_part = _matcher(self.parts)
+
+    def files(self) -> tuple[str, ...]:
+        """All that the stage reads. Raises RequestError as `inputs` does."""
+        return tuple(inputs(self.settings))
 
     def checks(self) -> tuple[Check, ...]:
         """In the order of datatrove's URLFilter."""

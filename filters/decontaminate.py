@@ -148,6 +148,10 @@ class Contamination(Rule):
         """The n-grams of all items, built or mapped when it is first asked."""
         return build_index(self.settings, self.folder)
 
+    def files(self) -> tuple[str, ...]:
+        """The evaluation sets, and what is ignored. Raises RequestError as `inputs` does."""
+        return tuple(inputs(self.settings))
+
     def prepare(self) -> None:
         """Build the index, and say what is too short to be found. Raises RequestError as `build_index` does."""
         short = self.index.meta["items_too_short"]

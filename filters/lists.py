@@ -82,6 +82,10 @@ class Listed(Rule):
         """What each list holds, built or mapped when it is first asked."""
         return [self._index(path, self.folder) for path in self.paths]
 
+    def files(self) -> tuple[str, ...]:
+        """The lists. Raises RequestError for one that is missing or unreadable."""
+        return tuple(require(f"drop.{self.name}", path) for path in self.paths)
+
     def prepare(self) -> None:
         """Build the indexes. Raises RequestError for a list that cannot be read."""
         self.indexes  # noqa: B018

@@ -93,20 +93,6 @@ def rule_stages(settings: dict[str, Any], root: str | None = None) -> list[RuleS
     return stages
 
 
-def input_files(recipe: Recipe) -> list[str]:
-    """Paths of the lists, evaluation sets and models that the stages read. Raises RequestError where one is missing."""
-    from ..filters import addresses, decontaminate, lists
-    from ..filters.quality.settings import quality_stage
-
-    found: list[str] = []
-    for module, settings in ((lists, recipe.drop), (addresses, recipe.address), (decontaminate, recipe.decontaminate)):
-        if settings is not None:
-            found += module.inputs(settings)
-    if recipe.quality is not None:
-        found += quality_stage(recipe.quality).files()
-    return sorted(set(found))
-
-
 def _model(kind: type, value: dict[str, Any]) -> Any:
     return kind.model_validate_json(json.dumps(value))
 

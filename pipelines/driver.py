@@ -94,7 +94,7 @@ def run(
         finish.write_run(root, facts)
         with Pool(workers) as pool:
             road = _Road(recipe, root, pool if runner == "local" and workers > 1 else None, runner, options)
-            road.go(sources, limit, sample)
+            road.go(sources, limit, sample, beside)
         facts |= finish.finish(recipe, root, road.done, road.units, road.seconds)
         finish.write_run(root, facts)
         if not recipe.keep_work:
@@ -152,10 +152,12 @@ class _Road:
         self.units: dict[str, list[Unit]] = {}
         self.seconds: dict[str, float] = {}
 
-    def go(self, sources: list[dict[str, Any]], limit: int | None, sample: float | None) -> None:
+    def go(
+        self, sources: list[dict[str, Any]], limit: int | None, sample: float | None, beside: list[list[str]]
+    ) -> None:
         """All steps; those that the recipe leaves out do not appear in `done`."""
         recipe, dedup = self.recipe, self.recipe.dedup
-        self.step("documents", lambda: phases.plan_documents(recipe, self.root, sources, limit, sample))
+        self.step("documents", lambda: phases.plan_documents(recipe, self.root, sources, limit, sample, beside))
         self._bad_records()
         if dedup.exact is not None:
             self.step("exact", lambda: phases.plan_exact(recipe, self.root, self.done))

@@ -72,12 +72,12 @@ def _unit(step: str, version: int, root: str, name: str, settings: dict, reads: 
 
 
 def plan_documents(
-    recipe: Recipe, root: str, sources: list[dict], limit: int | None, sample: float | None
+    recipe: Recipe, root: str, sources: list[dict], limit: int | None, sample: float | None, beside: list[list[str]]
 ) -> list[Unit]:
-    """A unit a unit of input (see readers.inputs.units)."""
+    """A unit a unit of input (see readers.inputs.units); `beside` as the function of that name gives it."""
     settings = {
         **documents.stage_settings(recipe),
-        "beside": beside(recipe),
+        "beside": beside,
         "minhash": _signature_settings(recipe),
         "seed": recipe.seed,
         "sample": sample,
@@ -94,10 +94,13 @@ def plan_documents(
 
 
 def beside(recipe: Recipe) -> list[list[str]]:
-    """What the stages depend on beside their settings: [path, sha256] of each list and model, [stage, version]."""
-    files = [[path, file_digest(path)[1]] for path in documents.input_files(recipe)]
+    """What the stages depend on beside their settings: [path, sha256] of each list and model, [stage, version].
+
+    Raises RequestError where a list or a model is missing. Reads them all: asked once a run.
+    """
     stages = documents.rule_stages(documents.stage_settings(recipe))
-    return files + [[stage.name, stage.version] for stage in stages]
+    paths = sorted({path for stage in stages for path in stage.files()})
+    return [[path, file_digest(path)[1]] for path in paths] + [[stage.name, stage.version] for stage in stages]
 
 
 def _signature_settings(recipe: Recipe) -> dict | None:

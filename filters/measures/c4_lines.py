@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import int64, uint64
 
-from ...text import decode, kernel, mix64
-from .lines import BREAK, CURLY, DECIMAL, SQUARE, last_start, line_kinds, load64, scan_line, strip_left, strip_right
+from ...text import decode, kernel, load64, mix64
+from .lines import BREAK, CURLY, DECIMAL, SQUARE, last_start, line_kinds, scan_line, strip_left, strip_right
 from .patterns import Automaton, automaton, groups_in, lower, lowered
 
 COUNTS = np.dtype(

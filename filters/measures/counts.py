@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import int64, uint64
 
-from ...text import decode, inline, kernel, mix64
+from ...text import decode, inline, kernel, load64, mix64, trailing_zeros
 from .characters import BREAK, END, SENTENCE_ENDS, kinds
-from .lines import BLOCK, bits, last_start, load64, ones, padded, strip_left, strip_right, trailing_zeros
+from .lines import BLOCK, bits, last_start, ones, padded, strip_left, strip_right
 from .texts import Texts
 from .words import BASE
 

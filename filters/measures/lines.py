@@ -21,7 +21,7 @@ from llvmlite import ir
 from numba import int64, types, uint64
 from numba.extending import intrinsic
 
-from ...text import decode, inline, kernel
+from ...text import decode, inline, kernel, pointer
 from .characters import CODE_POINTS, LINE_BREAKS, SENTENCE_ENDS
 
 # bits of the table; numbers, so that kernels compile them in
@@ -54,33 +54,6 @@ def line_kinds() -> np.ndarray:
 BLOCK = 64  # bytes that one look covers, a bit each
 
 
-def _place(context, builder, array_type, array, at, kind):
-    """A pointer to a value of LLVM's type `kind` at any byte of a contiguous uint8 array."""
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [at]), kind.as_pointer())
-
-
-@intrinsic
-def load64(typing, data, at):
-    """uint64: the eight bytes from `at`, the first the lowest."""
-
-    def build(context, builder, signature, arguments):
-        return builder.load(_place(context, builder, data, *arguments, ir.IntType(64)), align=1)
-
-    return types.uint64(data, types.int64), build
-
-
-@intrinsic
-def store64(typing, data, at, value):
-    """Write eight bytes from `at`, the lowest first."""
-
-    def build(context, builder, signature, arguments):
-        builder.store(arguments[2], _place(context, builder, data, *arguments[:2], ir.IntType(64)), align=1)
-        return context.get_dummy_value()
-
-    return types.void(data, types.int64, types.uint64), build
-
-
 @intrinsic
 def _between(typing, data, at, low, high):
     """uint64: bit k is set where low <= data[at + k] <= high, of 64 bytes."""
@@ -93,22 +66,12 @@ def _between(typing, data, at, low, high):
             first = ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [0] * BLOCK)
             return builder.shuffle_vector(one, one, first)
 
-        text = builder.load(_place(context, builder, data, *arguments[:2], vector), align=1)
+        text = builder.load(pointer(context, builder, data, *arguments[:2], vector), align=1)
         least, most = (builder.trunc(value, byte) for value in arguments[2:])
         above = builder.sub(text, everywhere(least))
         return builder.bitcast(builder.icmp_unsigned("<=", above, everywhere(builder.sub(most, least))), ir.IntType(64))
 
     return types.uint64(data, types.int64, types.int64, types.int64), build
-
-
-@intrinsic
-def trailing_zeros(typing, value):
-    """int64: the place of the lowest bit that is set; `value`, a uint64, is not 0."""
-
-    def build(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.uint64), build
 
 
 @intrinsic

@@ -13,9 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numba import int64, uint64
 
-from ...text import inline, kernel, mix64
+from ...text import inline, kernel, load64, mix64
 from .characters import ALNUM
-from .lines import load64
 from .texts import Texts
 from .words import BASE, Source, words_of
 

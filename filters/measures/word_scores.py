@@ -16,11 +16,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from llvmlite import ir
-from numba import int32, int64, types, uint32, uint64
-from numba.extending import intrinsic
+from numba import int32, int64, uint32, uint64
 
-from ...text import inline, kernel, mix64
+from ...text import inline, kernel, load64, mix64
 
 BASIS32, PRIME32 = 2166136261, 16777619
 RUN = 116049371  # what the hash of a run of words is multiplied by before the next word is added
@@ -30,25 +28,11 @@ AT_ONCE = 64  # words whose look-ups overlap
 EXACT_BUCKETS = 1 << 13  # more than these, and a quotient in floating point is wrong by one at most
 
 
-@intrinsic
-def _load(typing, data, at):
-    """Eight bytes of a contiguous uint8 array from `at`, aligned or not, as a little-endian uint64."""
-
-    def build(context, builder, signature, arguments):
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        place = builder.gep(array.data, [arguments[1]])
-        word = builder.load(builder.bitcast(place, ir.IntType(64).as_pointer()))
-        word.align = 1
-        return word
-
-    return types.uint64(data, types.int64), build
-
-
 @inline
 def _eight(data, at):
     """Eight bytes from `at`; beyond the end of the array they are 0, which is white space."""
     if at + 8 <= len(data):
-        return _load(data, at)
+        return load64(data, at)
     word = uint64(0)
     for i in range(at, len(data)):
         word |= uint64(data[i]) << uint64(8 * (i - at))

@@ -24,9 +24,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numba import int64, uint64
 
-from ...text import decode, inline, kernel
+from ...text import decode, inline, kernel, load64, store64, trailing_zeros
 from .characters import ALNUM, LETTER, MARK, SPACE, SYMBOL, kinds
-from .lines import BLOCK, bits, inside, load64, padded, store64, trailing_zeros
+from .lines import BLOCK, bits, inside, padded
 from .texts import Texts
 
 Source = Literal["whitespace", "spacy", "unicode"]

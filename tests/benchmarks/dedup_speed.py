@@ -15,34 +15,11 @@ import re
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
-DOCUMENTS, BYTES = 1000, 4 << 20  # of a batch, as the readers make them
+from tests.benchmarks.made_corpus import batches, texts
+
 NGRAM, PERMUTATIONS = 5, 112
-
-
-def texts(folder: str, limit: int | None = None) -> list[str]:
-    """The texts of a folder of JSON lines."""
-    found: list[str] = []
-    for path in sorted(Path(folder).glob("*.jsonl")):
-        with open(path, encoding="utf-8") as lines:
-            found += [json.loads(line)["text"] for line in lines]
-    return found[:limit]
-
-
-def batches(documents: list[str]) -> Iterator[list[str]]:
-    """Documents in batches as they travel."""
-    held: list[str] = []
-    size = 0
-    for text in documents:
-        held.append(text)
-        size += len(text)
-        if len(held) >= DOCUMENTS or size >= BYTES:
-            yield held
-            held, size = [], 0
-    if held:
-        yield held
 
 
 def shingles(text: str) -> list[str]:

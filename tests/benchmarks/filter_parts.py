@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tests.benchmarks.filter_speed import batches, texts
+from tests.benchmarks.made_corpus import batches, texts
 
 ROUNDS = 5
 MODEL_TEXTS = 4000

@@ -12,33 +12,9 @@ import re
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
-DOCUMENTS, BYTES = 1000, 4 << 20  # of a batch, as the readers make them
-
-
-def texts(folder: str, limit: int | None = None) -> list[str]:
-    """The texts of a folder of JSON lines."""
-    found: list[str] = []
-    for path in sorted(Path(folder).glob("*.jsonl")):
-        with open(path, encoding="utf-8") as lines:
-            found += [json.loads(line)["text"] for line in lines]
-    return found[:limit]
-
-
-def batches(documents: list[str]) -> Iterator[list[str]]:
-    """Documents in batches as they travel."""
-    held: list[str] = []
-    size = 0
-    for text in documents:
-        held.append(text)
-        size += len(text)
-        if len(held) >= DOCUMENTS or size >= BYTES:
-            yield held
-            held, size = [], 0
-    if held:
-        yield held
+from tests.benchmarks.made_corpus import batches, texts
 
 
 def gristmill(words: str, documents: list[str]) -> Callable[[], None]:

@@ -97,3 +97,31 @@ def write_corpus(
     if file:
         file.close()
     return folder
+
+
+# -- and read again ----------------------------------------------------------------------------------------------------
+
+BATCH_DOCUMENTS, BATCH_BYTES = 1000, 4 << 20  # as the readers make them
+
+
+def texts(folder: str, limit: int | None = None) -> list[str]:
+    """The texts of a folder of JSON lines."""
+    found: list[str] = []
+    for path in sorted(Path(folder).glob("*.jsonl")):
+        with open(path, encoding="utf-8") as lines:
+            found += [json.loads(line)["text"] for line in lines]
+    return found[:limit]
+
+
+def batches(documents: list[str]) -> Iterator[list[str]]:
+    """Documents in batches as they travel."""
+    held: list[str] = []
+    size = 0
+    for text in documents:
+        held.append(text)
+        size += len(text)
+        if len(held) >= BATCH_DOCUMENTS or size >= BATCH_BYTES:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
