@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .measures.arrayfile import Arrays
 
 VERSION = 1
-SPACE = b" \t\r\n"
+SPACE = b" \t\r"  # around an entry; a line feed ends it, and in an id is part of it
 FILES = "One file or several, one entry a line, plain, .gz or .zst"
 
 
