@@ -9,9 +9,11 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
+from types import FrameType
 
 INTERRUPTED = 130
 GOES_ON = "gristmill: interrupted; the same command goes on where it stopped"
@@ -39,6 +41,7 @@ def run(main: Callable[[], None]) -> int:
     if debug:
         sys.argv.remove("--debug")
     quiet_libraries(debug)
+    quiet_interrupts()
     try:
         main()
     except SystemExit as stop:
@@ -95,6 +98,18 @@ def quiet_libraries(debug: bool) -> None:
         for name in ("apache_beam.runners.common", "apache_beam.runners.worker"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger().addFilter(lambda record: "apitools not found" not in str(record.msg))
+
+
+def quiet_interrupts() -> None:
+    """Ctrl-C raises KeyboardInterrupt as ever, and no object that it left half-made complains when it is taken down."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return  # somebody else's affair, or ignored
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        sys.unraisablehook = lambda _: None
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupted)
 
 
 def say(text: str) -> None:

@@ -173,6 +173,26 @@ def test_interrupted(tmp_path):
     assert err == "gristmill: interrupted; the same command goes on where it stopped\n"
 
 
+def test_interrupted_in_a_constructor(tmp_path):
+    """An object left half-made by Ctrl-C does not complain when it is taken down."""
+    code = """if True:
+        import os, signal
+        from gristmill import console
+
+        class Handle:
+            def __init__(self):
+                os.kill(os.getpid(), signal.SIGINT)
+                self.pointer = 1
+
+            def __del__(self):
+                del self.pointer
+
+        raise SystemExit(console.run(Handle))
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (130, console.GOES_ON + "\n")
+
+
 def test_a_reader_that_goes_away(tmp_path):
     process = command(tmp_path, "schema", "recipe")
     process.stdout.close()

@@ -54,8 +54,9 @@ def test_nothing(copied, again, undisturbed):
 
 CHANGES = {
     "dedup.minhash.threshold": ({"dedup": {"minhash": {"threshold": 0.95}}}, {"verify", "corpus", *AFTER_CORPUS}),
-    "dedup.minhash.seed": ({"dedup": {"minhash": road_inputs.NEAR | {"seed": 5}}}, ALL),
-    # other passes and partitions give the same documents, for which the tokens are there
+    # other permutations find the same duplicates here, so the tokens of what stays are there
+    "dedup.minhash.seed": ({"dedup": {"minhash": road_inputs.NEAR | {"seed": 5}}}, ALL - {"encode", "shards"}),
+    # and so with other passes and partitions
     "dedup.memory_bytes": (
         {"dedup": {"minhash": road_inputs.NEAR, "memory_bytes": 1 << 20}},
         ALL - {"documents", "exact", "encode", "shards"},
