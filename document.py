@@ -13,7 +13,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,7 @@ def canonical(value: Any) -> Any:
     Null fields are absent fields; 1.0 is 1; a timestamp and its ISO text are the same, since Parquet writers infer it.
     """
     if isinstance(value, str):
-        return _timestamp(value) if value[:1].isdigit() and _TIMESTAMP.match(value) else value
+        return _timestamp(value) if value[:1].isdigit() else value
     if isinstance(value, Mapping):
         return {str(k): canonical(v) for k, v in value.items() if v is not None}
     if isinstance(value, (list, tuple)):
@@ -103,14 +103,28 @@ def canonical(value: Any) -> Any:
 
 
 def _timestamp(text: str) -> str:
-    moment, _, zone = _TIMESTAMP.match(text).groups()
+    time = _time(text)
+    return text if time is None else time.isoformat(timespec="microseconds")
+
+
+def _time(text: str) -> datetime | None:
+    """The moment (UTC, or without a zone) that a text names as _TIMESTAMP has it; None where it names none."""
+    found = _TIMESTAMP.match(text)
+    if found is None:
+        return None
+    day, _, zone = found.groups()
     try:
-        time = datetime.fromisoformat(moment + (zone or "") if len(moment) > 10 else moment)
-        if time.tzinfo:
-            time = time.astimezone(UTC).replace(tzinfo=None)
+        time = datetime.fromisoformat(day + (zone or "") if len(day) > 10 else day)
+        time = time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
     except (ValueError, OverflowError):  # the 31st of February is only text
-        return text
-    return text if zone and len(moment) == 10 else time.isoformat(timespec="microseconds")
+        return None
+    return None if zone and len(day) == 10 else time
+
+
+def moment(text: str) -> int | None:
+    """Microseconds since 1970 of an ISO date or timestamp; without a zone it is UTC. None for any other text."""
+    time = _time(text)
+    return None if time is None else (time - datetime(1970, 1, 1)) // timedelta(microseconds=1)
 
 
 def json_text(value: Any) -> str:

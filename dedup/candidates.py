@@ -27,6 +27,8 @@ ENTRY = np.dtype([("hash", "<u8"), ("rank", "<i8"), ("key", "<u8", (2,)), ("hand
 PAIR = np.dtype([("a", "<i8"), ("b", "<i8"), ("bands", "<u8")])  # handles, a before b by (rank, key); bit i: band i
 MEMBER = np.dtype([("bucket", "<u8"), ("bands", "<u8"), ("handle", "<i8")])  # of a bucket above ALL_PAIRS
 
+MERGED_AT_ONCE = 1 << 20  # pairs
+
 NO_BUCKET = np.uint64(0xFFFFFFFFFFFFFFFF)  # the band hash of a document without shingles: never a candidate
 ROW_BITS = 32
 
@@ -147,12 +149,29 @@ def bucket_pairs(block: np.ndarray, band: int) -> tuple[np.ndarray, np.ndarray]:
     return pairs, big
 
 
+def large_buckets(big: np.ndarray) -> tuple[int, int]:
+    """(buckets above ALL_PAIRS, members of the largest, 0 without one) of MEMBER[q], a bucket's members in a row."""
+    starts = np.flatnonzero(np.r_[True, big["bucket"][1:] != big["bucket"][:-1]]) if len(big) else np.empty(0, np.int64)
+    return len(starts), int(np.diff(np.r_[starts, len(big)]).max(initial=0))
+
+
 def merge_pairs(pairs: Iterable[np.ndarray]) -> np.ndarray:
     """PAIR[p], each pair once, in order of (a, b), with the bits of all bands that found it.
 
-    It merges what `bucket_pairs` made of many blocks, and what it made itself: passes can be merged one by one.
+    It merges what `bucket_pairs` made of many blocks, and what it made itself: passes can be merged one by one. At its
+    peak it holds some four times what it returns, if `pairs` are given one by one.
     """
-    merged = np.concatenate([np.empty(0, PAIR), *pairs])
+    held, waiting, size = np.empty(0, PAIR), [], 0
+    for found in pairs:
+        waiting.append(found)
+        size += len(found)
+        if size > max(len(held), MERGED_AT_ONCE):
+            held, waiting, size = _merged([held, *waiting]), [], 0
+    return _merged([held, *waiting]) if waiting else held
+
+
+def _merged(pairs: list[np.ndarray]) -> np.ndarray:
+    merged = np.concatenate(pairs)
     merged = merged[np.lexsort((merged["b"], merged["a"]))]
     if len(merged) == 0:
         return merged

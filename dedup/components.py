@@ -2,8 +2,8 @@
 
 The idea: what is not connected by candidates cannot be duplicates, so components can be verified apart from each other,
 each where its shingle sets are gathered. They are only that, a way to divide the work: being connected makes nobody a
-duplicate. The trade-off: one worker holds the whole graph, at about 65 bytes and half a microsecond an edge (MAX_EDGES:
-7 GB, a minute); beyond that it says so.
+duplicate. The trade-off: one worker holds the whole graph, at BYTES_AN_EDGE and half a microsecond an edge. `fits` says
+whether it may; a graph that does not fit is for `star_rounds`, which needs several times the work and no such worker.
 
 The search is SciPy's (`scipy.sparse.csgraph.connected_components`).
 """
@@ -16,7 +16,13 @@ from scipy.sparse.csgraph import connected_components
 
 from ..console import WorkError
 
-MAX_EDGES = 100_000_000
+MAX_EDGES = 100_000_000  # a minute
+BYTES_AN_EDGE = 65
+
+
+def fits(edges: int, memory: int) -> bool:
+    """Whether one worker that may hold `memory` bytes finds the components of so many edges, repeated ones included."""
+    return edges <= min(MAX_EDGES, memory // BYTES_AN_EDGE)
 
 
 def components(pairs: np.ndarray, big: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -31,10 +37,7 @@ def components(pairs: np.ndarray, big: np.ndarray) -> tuple[np.ndarray, np.ndarr
             f"dedup: {edges:,} candidate edges; one worker finds the clusters of at most {MAX_EDGES:,}. "
             "Use more rows a band (fewer false candidates), or deduplicate parts of the corpus on their own"
         )
-    chained = big[np.lexsort((big["handle"], big["bucket"]))]
-    links = np.flatnonzero(chained["bucket"][1:] == chained["bucket"][:-1])
-    ends = np.concatenate([pairs["a"], chained["handle"][links], pairs["b"], chained["handle"][links + 1]])
-    nodes, index = _numbered(ends)
+    nodes, index = _numbered(np.concatenate(links(pairs, big)))
     if len(nodes) == 0:
         return nodes, nodes.copy()
     a, b = np.split(index, 2)
@@ -44,6 +47,18 @@ def components(pairs: np.ndarray, big: np.ndarray) -> tuple[np.ndarray, np.ndarr
     number = np.empty(len(first), np.int64)
     number[np.argsort(first)] = np.arange(len(first))
     return nodes, number[inverse]
+
+
+def links(pairs: np.ndarray, big: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(a int64[m], b int64[m]): the edges of the candidate graph, arguments as of `components`.
+
+    A large bucket is a chain of its members: as connected as with all their pairs, in one edge a member.
+    """
+    chained = big[np.lexsort((big["handle"], big["bucket"]))]
+    next_to = np.flatnonzero(chained["bucket"][1:] == chained["bucket"][:-1])
+    a = np.concatenate([pairs["a"], chained["handle"][next_to]])
+    b = np.concatenate([pairs["b"], chained["handle"][next_to + 1]])
+    return a, b
 
 
 def _numbered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

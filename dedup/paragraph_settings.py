@@ -9,6 +9,26 @@ from pydantic import Field
 from ..config import Settings
 
 
+class BloomSettings(Settings):
+    """A Bloom filter of bounded memory before the exact comparison: what surely occurs once is not compared."""
+
+    expected: int = Field(
+        ge=1,
+        le=10**12,
+        description="Different documents, URLs or paragraphs to expect. Memory follows from it and the rate; with more "
+        "of them the rate rises and is reported.",
+    )
+    rate: float = Field(
+        0.001,
+        ge=1e-9,
+        le=0.5,
+        description="False-positive rate: the share of what occurs once that is compared exactly all the same.",
+    )
+    expected_repeated: int | None = Field(
+        None, ge=1, le=10**12, description="How many of them occur more than once; null: a quarter."
+    )
+
+
 class ParagraphSettings(Settings):
     """Paragraphs or lines that occur before, in the same document or in another, are removed: the first one stays.
 
@@ -43,23 +63,4 @@ class ParagraphSettings(Settings):
         lt=2**64,
         description="Seed of the 128-bit hash. A secret one keeps a stranger from writing two paragraphs that clash.",
     )
-
-
-class BloomSettings(Settings):
-    """A Bloom filter of bounded memory before the exact comparison: what surely occurs once is not compared."""
-
-    expected: int = Field(
-        ge=1,
-        le=10**12,
-        description="Different documents, URLs or paragraphs to expect. Memory follows from it and the rate; with more "
-        "of them the rate rises and is reported.",
-    )
-    rate: float = Field(
-        0.001,
-        ge=1e-9,
-        le=0.5,
-        description="False-positive rate: the share of what occurs once that is compared exactly all the same.",
-    )
-    expected_repeated: int | None = Field(
-        None, ge=1, le=10**12, description="How many of them occur more than once; null: a quarter."
-    )
+    bloom: BloomSettings | None = Field(None, description="A filter of bounded memory in front; null: all are compared")

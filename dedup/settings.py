@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from ..config import Settings
+from .paragraph_settings import BloomSettings, ParagraphSettings
 from .scurve import optimal
+from .substring_settings import SubstringSettings
 
 MAX_PERMUTATIONS = 1024
 MAX_BANDS = 64  # the bands that found a pair are the bits of one uint64
@@ -17,8 +19,38 @@ BANDS, ROWS = 14, 8  # datatrove's and FineWeb's
 DERIVED_PERMUTATIONS = 128  # datasketch's
 
 
+class HighestSignal(Settings):
+    """The document with the highest value of a signal stays."""
+
+    signal: str = Field(description="A number that the recipe's stages measure, as signals/ names its column")
+
+
+class SourcePriority(Settings):
+    """The document from the source that the list names first stays."""
+
+    sources: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="Patterns of sources (`books/*`), the best first; a source that none matches comes last"
+    )
+
+
+Keep = Literal["longest", "earliest"] | HighestSignal | SourcePriority
+
+
+class UrlSettings(Settings):
+    """Of documents with one address, canonical, one stays; documents without an address stay."""
+
+    bloom: BloomSettings | None = Field(None, description="A filter of bounded memory in front; null: all are compared")
+
+
 class ExactSettings(Settings):
-    """Exact deduplication: of documents with the same final text, byte for byte, one stays. It has no options."""
+    """Of documents with the same final text one stays."""
+
+    form: Literal["raw", "text", "ccnet"] = Field(
+        "raw",
+        description="What counts as the same: raw, byte for byte; text, case and spacing aside; ccnet, besides digits,"
+        " punctuation and accents",
+    )
+    bloom: BloomSettings | None = Field(None, description="A filter of bounded memory in front; null: all are compared")
 
 
 class ShingleSettings(Settings):
@@ -81,14 +113,23 @@ class MinHashSettings(ShingleSettings):
         description="Measured Jaccard similarity of the shingle sets from which two documents are duplicates",
     )
     seed: int = Field(1, ge=0, lt=2**32, description="Seed of the permutations")
-    keep: Literal["longest"] = Field(
-        "longest",
-        description="Which of several duplicates stays: the one of most characters, between equals the smallest key",
+    verify: Literal["exact", "signatures"] = Field(
+        "exact",
+        description="How a candidate pair is measured: by its shingle sets, or estimated from its signatures, which"
+        " needs no text",
+    )
+    cluster: Literal["star", "components"] = Field(
+        "star",
+        description="star: whoever is removed is within the threshold of the one that stays; components: of all that"
+        " are connected by pairs within it, one stays",
+    )
+    large_cluster: int = Field(
+        1000, ge=2, description="Clusters of more documents are reported as a warning, with examples"
     )
 
     def of_signatures(self) -> MinHashSettings:
         """The same with what signatures, their bands and shingle sets do not depend on at its default."""
-        others = ("threshold", "false_negative_weight", "keep")
+        others = ("threshold", "false_negative_weight", "verify", "cluster", "large_cluster")
         return self.model_copy(update={name: type(self).model_fields[name].default for name in others})
 
     @model_validator(mode="after")
@@ -106,3 +147,35 @@ class MinHashSettings(ShingleSettings):
         for name, value in (("bands", bands), ("rows", rows), ("permutations", permutations or bands * rows)):
             object.__setattr__(self, name, value)  # frozen for everyone else
         return self
+
+
+class DedupSettings(Settings):
+    """Duplicates across documents."""
+
+    keep: Keep = Field(
+        "longest",
+        description="Which of several duplicates stays: `longest` (most characters), `earliest` (by its date; without"
+        " one last), `{signal: NAME}` (the highest) or `{sources: [PATTERN, ...]}` (the first named). Between equals"
+        " the smallest key, a hash of the record's content",
+    )
+    url: UrlSettings | None = Field(None, description="Equal addresses; null: not looked at")
+    exact: ExactSettings | None = Field(ExactSettings(), description="Equal texts; null switches it off")
+    minhash: MinHashSettings | None = Field(MinHashSettings(), description="Similar texts; null switches it off")
+    paragraphs: ParagraphSettings | None = Field(None, description="Repeated lines or paragraphs; null: not looked for")
+    substring: SubstringSettings | None = Field(None, description="Repeated passages; null: not looked for")
+    against: tuple[str, ...] = Field(
+        (), description="Earlier runs with an index: what they have seen is a duplicate here, and theirs stays"
+    )
+    index: bool = Field(False, description="Write dedup/index, with which later runs are deduplicated against this one")
+    memory_bytes: Annotated[int, Field(ge=1 << 20)] = Field(
+        256 << 20, description="Bytes that one pass of the hash shuffle or one verification partition may hold"
+    )
+
+    def of_hashes(self) -> dict[str, Any]:
+        """What the first phase computes of each survivor depends on: plain values, as they travel to workers."""
+        return {
+            "keep": self.keep if isinstance(self.keep, str) else self.keep.model_dump(mode="json"),
+            "url": self.url is not None,
+            "exact": None if self.exact is None else self.exact.form,
+            "minhash": None if self.minhash is None else self.minhash.of_signatures().model_dump(mode="json"),
+        }

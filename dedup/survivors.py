@@ -11,17 +11,46 @@ The trade-off: two documents that stay are known to be below the threshold only 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..document import moment
 from ..text import kernel
+
+LAST = (1 << 61) - 1  # the largest rank, of what has none; below -LAST are the ranks of earlier runs
 
 
 def survivor_rank(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """int64[n]: smaller stays. For `keep: longest` minus the number of characters (code points); 0 for a null."""
     lengths = pc.fill_null(pc.utf8_length(texts), 0)
     return -lengths.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def rank_by_date(dates: pa.Array) -> np.ndarray:
+    """int64[n] of string[n]: for `keep: earliest` microseconds since 1970 (UTC); LAST for what is no ISO date."""
+    found = [None if text is None else moment(text) for text in dates.to_pylist()]
+    return np.array([LAST if at is None else at for at in found], np.int64)
+
+
+def rank_by_signal(values: np.ndarray) -> np.ndarray:
+    """int64[n] of float64[n]: the highest value first; LAST for NaN. Values that differ in the last two bits tie."""
+    bits = np.where(values == 0, 0.0, values).astype(np.float64).view(np.int64)  # -0.0 is 0.0
+    ascending = np.where(bits < 0, np.int64(np.iinfo(np.int64).min) - bits, bits)
+    return np.where(np.isnan(values), LAST, -(ascending >> 2))
+
+
+def rank_by_source(sources: pa.Array, patterns: Sequence[str]) -> np.ndarray:
+    """int64[n] of string[n]: the number of the first pattern (as of a shell, by case) that matches; else their number."""
+    coded = pc.dictionary_encode(sources)
+    places = [
+        next((i for i, pattern in enumerate(patterns) if fnmatchcase(name, pattern)), len(patterns))
+        for name in coded.dictionary.to_pylist()
+    ]
+    return np.array(places, np.int64)[coded.indices.to_numpy(zero_copy_only=False)]
 
 
 def precedence(rank: np.ndarray, key: np.ndarray, handle: np.ndarray) -> np.ndarray:
@@ -87,3 +116,32 @@ def stars(
     dropped = handle_at[second[used]]
     by_dropped = np.argsort(dropped)
     return dropped[by_dropped], handle_at[first[used]][by_dropped], jaccard[near[used]][by_dropped]
+
+
+def connected(
+    nodes: np.ndarray, rank: np.ndarray, key: np.ndarray, pairs: np.ndarray, jaccard: np.ndarray, threshold: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `stars`, but of all that are connected by pairs within the threshold the first stays.
+
+    The similarity given for a dropped document is the highest it has with any other: the one that stays may be far.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    place = precedence(rank, key, nodes)
+    near = np.flatnonzero(jaccard >= threshold)
+    a, b = place[locate(nodes, pairs["a"][near])], place[locate(nodes, pairs["b"][near])]
+    graph = coo_array((np.ones(len(a), bool), (a, b)), shape=(len(nodes), len(nodes)))
+    _, label = connected_components(graph, directed=False)
+    _, first = np.unique(label, return_index=True)  # the lowest place of each
+    star = first[label]
+    closest = np.zeros(len(nodes))
+    for end in (a, b):
+        np.maximum.at(closest, end, jaccard[near])
+
+    handle_at = np.empty(len(nodes), np.int64)
+    handle_at[place] = nodes
+    gone = np.flatnonzero(star != np.arange(len(nodes)))
+    dropped = handle_at[gone]
+    by_dropped = np.argsort(dropped)
+    return dropped[by_dropped], handle_at[star[gone]][by_dropped], closest[gone][by_dropped]

@@ -17,6 +17,7 @@ import os
 import shutil
 import zlib
 from collections import Counter
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,33 +26,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..document import DOCUMENT, DROP, KEEP, key_words, ledger_rows, text_buffers, token_schema
+from ..document import DOCUMENT, DROP, EDIT, KEEP, key_words, ledger_rows, text_buffers, token_schema
 from ..exchange import ExchangeWriter, read_table
 from . import stepfiles
+from .duplicates.standing import Removals, Removed
 from .files import ParquetSink, arrow_batches, parquet_batches
 from .ledger import Ledger, Rejects
 from .units import Commit, Unit, progress
 
-VERSION = 1
+VERSION = 2
 SLOT_BYTES = 8 << 20  # of text in a slot: with two bytes a token, a slot is a few megabytes
-
-# What dedup tells a unit of its documents: the row to drop, the key of the twin that stays, the measured Jaccard
-DUPLICATES = pa.schema(
-    [("row", pa.int64()), ("kept", pa.binary(16)), ("jaccard", pa.float64()), ("threshold", pa.float64())]
-)
 
 
 def run_corpus(unit: Unit) -> None:
     """Write the surviving documents of one unit of input and the terminal row of each that came this far."""
     root, settings = unit.root, unit.settings
-    drops = [
-        (stage, rule, _duplicates(root, unit.inputs[stage], folder, unit.number))
-        for stage, rule, folder in (
-            ("exact", "exact_duplicate", "work/exact"),
-            ("verify", "near_duplicate", "work/near"),
-        )
-        if unit.inputs.get(stage)
-    ]
+    removals = Removals(unit, unit.number)
     counts: Counter[str] = Counter()
     with Commit(unit) as commit:
         documents = ParquetSink(commit.file("documents", ".parquet"), DOCUMENT)
@@ -60,15 +50,12 @@ def run_corpus(unit: Unit) -> None:
         rejects = Rejects(commit.file(folder, ".corpus.parquet"), settings["rejected"], settings["seed"], None)
         start = 0
         for batch in arrow_batches(f"{root}/{unit.inputs['text']}"):
-            kept = np.ones(batch.num_rows, bool)
-            for _, rule, table in drops:
-                rows = table.column("row").to_numpy()
-                low, high = np.searchsorted(rows, [start, start + batch.num_rows])
-                found = table.slice(low, high - low)
-                at = rows[low:high] - start
-                kept[at] = False
-                ledger.write(duplicate_rows(batch, at, rule, found))
-                rejects.add(batch, "dedup", rule, at)
+            kept, batch, taken = removals.apply(batch, start)
+            for removed in taken:
+                rule = removed.remover.rule
+                for rows in removed_rows(removed):
+                    ledger.write(rows)
+                rejects.add(removed.batch, "dedup", rule, removed.rows[removed.drop])
             characters = pc.utf8_length(batch.column("text")).to_numpy()
             short = np.flatnonzero(kept & (characters < settings["min_characters"]))
             kept[short] = False
@@ -97,27 +84,35 @@ def run_corpus(unit: Unit) -> None:
         commit.finish({**counts, "ledger": dict(sorted(ledger.counts.items()))})
 
 
-def _duplicates(root: str, step: str, folder: str, number: int) -> pa.Table:
-    """The rows of a unit that a step of deduplication drops, in order of the rows."""
-    files = stepfiles.exchange_files(root, stepfiles.load(root, step), folder)
-    return read_table(files, number, DUPLICATES).sort_by("row")
+def removed_rows(removed: Removed) -> Iterator[pa.RecordBatch]:
+    """Ledger rows of what a step of deduplication took from a batch."""
+    facts = removed.facts
+    for drop in (True, False):
+        which = removed.drop == drop
+        if not which.any():
+            continue
+        found = facts.filter(pa.array(which))
+        if removed.remover.edits:
+            details = found.column("detail").combine_chunks()
+        else:
+            details = pa.array([json.dumps(twin) for twin in _twins(found)], pa.string())
+        yield ledger_rows(
+            removed.batch,
+            removed.rows[which],
+            stage="dedup",
+            rule=removed.remover.rule,
+            action=DROP if drop else EDIT,
+            value=found.column("value").to_numpy(),
+            threshold=found.column("threshold").to_numpy(),
+            detail=details,
+        )
 
 
-def duplicate_rows(
-    batch: pa.RecordBatch, at: np.ndarray, rule: str, found: pa.Table | pa.RecordBatch
-) -> pa.RecordBatch:
-    """Ledger rows of the documents `at` of a batch, dropped in favour of the twins that `found` (DUPLICATES) names."""
-    details = [json.dumps({"kept": key.hex()}) for key in found.column("kept").to_pylist()]
-    return ledger_rows(
-        batch,
-        at,
-        stage="dedup",
-        rule=rule,
-        action=DROP,
-        value=found.column("jaccard").to_numpy(),
-        threshold=found.column("threshold").to_numpy(),
-        detail=pa.array(details, pa.string()),
-    )
+def _twins(found: pa.Table) -> Iterator[dict[str, str]]:
+    """The document in whose favour each was dropped: its key, and where it is of an earlier run its id and the run."""
+    names = ("kept", "old_id", "old_run")
+    for key, old_id, run in zip(*(found.column(name).to_pylist() for name in names), strict=True):
+        yield {"kept": key.hex()} | ({} if run is None else {"id": old_id, "index": run})
 
 
 # -- tokeniser -------------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from .readers.batches import BAD_RULES, READ
 from .recipe import Recipe, to_json
 from .units import Commit, Unit, note_costs, progress
 
-VERSION = 3
+VERSION = 4
 # In their order; each is a key of the recipe. What needs no text comes first
 STAGES = ("drop", "address", "extract", "language", "quality", "decontaminate", "scrub")
 INDEXES = "work/indexes"  # of lists and evaluation sets, shared by the workers of a run
@@ -123,6 +123,7 @@ class Passed:
     """What the stages made of one batch."""
 
     batch: pa.RecordBatch  # survivors, of schema DOCUMENT
+    rows: np.ndarray  # int64: which of the batch they are
     signals: pa.RecordBatch  # of every document, dropped ones as well
     dropped: list[tuple[Stage, pa.RecordBatch, list[Drops]]]  # verdicts on the batch as that stage saw it
     edited: list[tuple[Stage, pa.RecordBatch, list]]
@@ -167,7 +168,7 @@ def pass_stages(batch: pa.RecordBatch, stages: list[Stage], schema: pa.Schema) -
             batch, rows = batch.filter(pa.array(kept)), rows[kept]
     arrays = [pa.array(columns[f.name], f.type, from_pandas=True) for f in fields]
     signals = pa.RecordBatch.from_arrays([*places, pa.array(languages, pa.string()), *arrays], schema=schema)
-    return Passed(batch.select(DOCUMENT.names), signals, dropped, edited)
+    return Passed(batch.select(DOCUMENT.names), rows, signals, dropped, edited)
 
 
 def take_costs(stages: list[Stage]) -> dict[str, list]:
@@ -181,36 +182,58 @@ def take_costs(stages: list[Stage]) -> dict[str, list]:
     return found
 
 
-def hash_schema(permutations: int) -> pa.Schema:
-    """What deduplication knows of a document without its text; no signature where `permutations` is 0."""
-    fields = [("key", pa.binary(KEY_BYTES)), ("content", pa.binary(16)), ("rank", pa.int64()), ("bytes", pa.int64())]
-    if permutations:
-        fields.append(("signature", pa.list_(pa.field("item", pa.uint32(), nullable=False), permutations)))
+def hash_schema(dedup: dict[str, Any]) -> pa.Schema:
+    """What deduplication knows of a document without its text; `dedup` as DedupSettings.of_hashes gives it."""
+    fields = [("key", pa.binary(KEY_BYTES)), ("rank", pa.int64()), ("bytes", pa.int64())]
+    if dedup["url"]:
+        fields.append(("url", pa.binary(16)))
+    if dedup["exact"] is not None:
+        fields.append(("content", pa.binary(16)))
+    if dedup["minhash"] is not None:
+        item = pa.field("item", pa.uint32(), nullable=False)
+        fields.append(("signature", pa.list_(item, dedup["minhash"]["permutations"])))
     return pa.schema(fields)
 
 
-def hashes(batch: pa.RecordBatch, minhash: dict[str, Any] | None) -> pa.RecordBatch:
-    """Content hash, survivor rank, length and signature of each document of a batch."""
-    from ..dedup.exact import content_hash
+def hashes(batch: pa.RecordBatch, dedup: dict[str, Any], signals: pa.RecordBatch | None = None) -> pa.RecordBatch:
+    """Survivor rank, length, hashes and signature of each document of a batch.
+
+    `signals`: those of the same documents, for a survivor by signal.
+    """
+    from ..dedup.exact import content_hash, url_hash
     from ..dedup.minhash import signatures
     from ..dedup.settings import MinHashSettings
-    from ..dedup.survivors import survivor_rank
 
-    texts = batch.column("text")
-    _, offsets = text_buffers(texts)
-    columns = [
-        batch.column("key"),
-        words_to_keys(content_hash(texts)),
-        pa.array(survivor_rank(texts)),
-        np.diff(offsets),
-    ]
-    permutations = 0
-    if minhash is not None:
-        settings = _model(MinHashSettings, minhash)
-        permutations = settings.permutations
+    texts, schema = batch.column("text"), hash_schema(dedup)
+    lengths = np.diff(text_buffers(texts)[1])
+    columns = [batch.column("key"), pa.array(_ranks(batch, dedup["keep"], signals)), pa.array(lengths)]
+    if dedup["url"]:
+        columns.append(words_to_keys(url_hash(_canonical_urls(batch.column("url")))))
+    if dedup["exact"] is not None:
+        columns.append(words_to_keys(content_hash(texts, dedup["exact"])))
+    if dedup["minhash"] is not None:
+        settings = _model(MinHashSettings, dedup["minhash"])
         flat = pa.array(signatures(texts, settings).reshape(-1), pa.uint32())
-        columns.append(pa.FixedSizeListArray.from_arrays(flat, type=hash_schema(permutations).field("signature").type))
-    return pa.RecordBatch.from_arrays([pa.array(c) for c in columns], schema=hash_schema(permutations))
+        columns.append(pa.FixedSizeListArray.from_arrays(flat, type=schema.field("signature").type))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _ranks(batch: pa.RecordBatch, keep: str | dict[str, Any], signals: pa.RecordBatch | None) -> np.ndarray:
+    from ..dedup.survivors import rank_by_date, rank_by_signal, rank_by_source, survivor_rank
+
+    if keep == "longest":
+        return survivor_rank(batch.column("text"))
+    if keep == "earliest":
+        return rank_by_date(batch.column("date"))
+    if "sources" in keep:
+        return rank_by_source(batch.column("source"), keep["sources"])
+    return rank_by_signal(signals.column(keep["signal"]).to_numpy(zero_copy_only=False))
+
+
+def _canonical_urls(urls: pa.Array) -> pa.Array:
+    from ..filters.urls import canonical_url
+
+    return pa.array([url and canonical_url(url) for url in urls.to_pylist()], pa.string())
 
 
 def run(unit: Unit) -> None:
@@ -220,13 +243,12 @@ def run(unit: Unit) -> None:
     scrub = scrub_settings(stages)
     schema = signal_schema(stages)
     take_costs(stages)  # those of a unit that failed
-    minhash = settings["minhash"]
+    dedup = settings["dedup"]
     counts: Counter[str] = Counter()
     tables: dict[str, Counter[str]] = {"skipped": Counter(), "languages": Counter(), "damaged": Counter()}
     with Commit(unit) as commit:
         text = ArrowSink(commit.file("work/text", ".arrow"), DOCUMENT, compression="lz4")
-        permutations = minhash["permutations"] if minhash else 0
-        known = ArrowSink(commit.file("work/hashes", ".arrow"), hash_schema(permutations))
+        known = ArrowSink(commit.file("work/hashes", ".arrow"), hash_schema(dedup))
         ledger = Ledger(commit.file("ledger", ".documents.parquet"), scrub)
         signals = ParquetSink(commit.file("signals", ".parquet"), schema)
         folder = "rejected" if settings["rejected"] == "all" else "work/rejected"
@@ -245,7 +267,7 @@ def run(unit: Unit) -> None:
             signals.write(passed.signals)
             survivors = passed.batch
             text.write(survivors)
-            known.write(hashes(survivors, minhash))
+            known.write(hashes(survivors, dedup, passed.signals.take(pa.array(passed.rows))))
             counts["documents"] += batch.num_rows
             counts["kept"] += survivors.num_rows
             counts["text_bytes"] += int(np.diff(text_buffers(survivors.column("text"))[1]).sum())

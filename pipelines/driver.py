@@ -11,18 +11,18 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from ..console import Progress, RequestError, WorkError, say
+from ..dedup.settings import HighestSignal
 from . import documents, finish, phases
-from .phases import Done
+from .duplicates import index, plans
 from .readers import inputs
 from .readers.batches import BAD_RULES
 from .recipe import Recipe, TokenizerFile
-from .stepfiles import save, total, totals
+from .stepfiles import Done, save, total, totals
 from .supervisor import Pool
 from .units import Lock, Unit, committed, digest_of, on_progress, prepare
 
@@ -63,12 +63,14 @@ def run(
     sources = _sources(recipe)
     _check(recipe, runner)
     beside = phases.beside(recipe)
+    parts = index.open_indexes(recipe)
     root = directory(recipe)
     identity = digest_of(
         recipe.model_dump(mode="json", exclude={"output", "keep_work"}),
         [[s["name"], *s["stamp"]] for s in sources],
         [limit, sample],
         beside,
+        [[part["run"], part["rows"], part["size"]] for part in parts],
         [documents_versions()],
     )
     with Lock(root):
@@ -94,7 +96,7 @@ def run(
         finish.write_run(root, facts)
         with Pool(workers) as pool:
             road = _Road(recipe, root, pool if runner == "local" and workers > 1 else None, runner, options)
-            road.go(sources, limit, sample, beside)
+            road.go(sources, limit, sample, beside, parts)
         facts |= finish.finish(recipe, root, road.done, road.units, road.seconds)
         finish.write_run(root, facts)
         if not recipe.keep_work:
@@ -125,6 +127,14 @@ def _check(recipe: Recipe, runner: str) -> None:
         from ..filters.language import Language
 
         Language(recipe.language)  # says so when its model is missing
+    if isinstance(recipe.dedup.keep, HighestSignal):
+        stages = documents.build_stages(documents.stage_settings(recipe))
+        names = documents.signal_schema(stages).names[len(documents.PLACE) + 1 :]
+        if recipe.dedup.keep.signal not in names:
+            told = ", ".join(names) or "none"
+            raise RequestError(
+                f"dedup.keep.signal: {recipe.dedup.keep.signal}: not a signal of this recipe; it has {told}"
+            )
     if isinstance(recipe.tokenizer, TokenizerFile):
         from ..tokenize.encoding import Encoder
 
@@ -153,18 +163,19 @@ class _Road:
         self.seconds: dict[str, float] = {}
 
     def go(
-        self, sources: list[dict[str, Any]], limit: int | None, sample: float | None, beside: list[list[str]]
+        self,
+        sources: list[dict[str, Any]],
+        limit: int | None,
+        sample: float | None,
+        beside: list[list[str]],
+        parts: list[dict[str, Any]],
     ) -> None:
         """All steps; those that the recipe leaves out do not appear in `done`."""
-        recipe, dedup = self.recipe, self.recipe.dedup
+        recipe = self.recipe
         self.step("documents", lambda: phases.plan_documents(recipe, self.root, sources, limit, sample, beside))
         self._bad_records()
-        if dedup.exact is not None:
-            self.step("exact", lambda: phases.plan_exact(recipe, self.root, self.done))
-        if dedup.minhash is not None:
-            for name in ("candidates", "components", "shingles", "verify"):
-                plan = getattr(phases, f"plan_{name}")
-                self.step(name, partial(plan, recipe, self.root, self.done))
+        for name, plan in plans.road(recipe, self.root, self.done, parts):
+            self.step(name, plan)
         self.step("corpus", lambda: phases.plan_corpus(recipe, self.root, self.done))
         if recipe.tokenizer is None:
             return
@@ -185,7 +196,7 @@ class _Road:
             with Progress(name, len(missing)) as bar:
                 self._work(missing, bar)
         self.units[name] = units
-        self.done[name] = Done(*save(self.root, name, units))
+        self.done[name] = save(self.root, name, units)
         self.seconds[name] = round(time.monotonic() - start, 3)
 
     def _work(self, units: list[Unit], bar: Progress) -> None:

@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from ..document import draws, key_words
 from . import corpus, documents, phases
+from .duplicates import index, plans
 from .files import ParquetSink, parquet_batches
 from .ledger import REJECTED, SAMPLE_PER_RULE
-from .phases import Done
 from .recipe import Recipe
-from .stepfiles import total, totals
+from .stepfiles import Done, total, totals
 from .units import Unit, digest_of, file_digest, noted_costs, remove_orphans
 
 FOLDERS = ("documents", "signals", "ledger", "rejected", "dedup", "tokens")
@@ -72,6 +72,11 @@ def finish(
         if not name.startswith("work/")
     }
     counts = _counts(done)
+    if "index" in done:
+        entries = done["index"].entries
+        facts = index.facts(recipe, entries, counts["dedup"]["index"]["bytes"])
+        write_text(Path(root, index.FACTS), json.dumps(facts, indent=1) + "\n")
+        files |= _facts(root, [index.FACTS])
     if recipe.rejected == "sample":
         files |= _rejected_sample(root, recipe.seed, done)
     if "shards" in done:
@@ -125,17 +130,7 @@ def _counts(done: dict[str, Done]) -> dict[str, Any]:
     counts |= {name: totals(documents, name) for name in ("skipped", "languages")}
     counts |= {"dropped": in_order(dropped), "edited": in_order(edited)}
     counts |= {"documents": total(survivors, "documents"), "text_bytes": total(survivors, "text_bytes")}
-    counts["dedup"] = {
-        name: total(step.entries, name)
-        for step_name in ("components", "verify")
-        if (step := done.get(step_name))
-        for name in ("pairs", "provisional_clusters", "measured", "clusters", "unmeasured")
-        if any(name in e.manifest.counts for e in step.entries)
-    }
-    if step := done.get("verify"):
-        counts["dedup"]["largest_cluster"] = max(
-            [e.manifest.counts["largest_cluster"] for e in step.entries], default=0
-        )
+    counts["dedup"] = plans.report(done)
     return counts
 
 

@@ -1,10 +1,11 @@
 """The phases in order: what each step reads and writes, when it is done again, who does it.
 
-documents -> exact -> candidates -> components -> shingles -> verify -> corpus -> tokenizer -> encode -> shards
+documents -> those of deduplication (see `duplicates`) -> corpus -> tokenizer -> encode -> shards
 
 A step is a list of units; the units of a step may run anywhere and in any order, the next step begins when all are
-committed. `plan_*` makes the units of a step from the recipe and from the steps before it; the digest of a unit
-covers the step's version, the settings that it reads and the digests of its inputs, and nothing else.
+committed. `plan_*` (of deduplication: `duplicates.plans`) makes the units of a step from the recipe and from the steps
+before it; the digest of a unit covers the step's version, the settings that it reads and the digests of its inputs, and
+nothing else.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from ..console import RequestError
-from . import corpus, documents, duplicates
+from . import corpus, documents
+from .duplicates import exact, index, near, plans, shuffle
 from .recipe import Recipe, TokenizerFile, to_json
-from .stepfiles import Entry, total
-from .units import Unit, digest_of, file_digest
+from .stepfiles import Done, total
+from .units import Unit, file_digest, make_unit
 
 ENCODE_BUDGET = 32 << 20  # bytes of token rows a worker holds before it writes them to their slots
 
@@ -39,36 +40,25 @@ class Step:
 
 
 def _shuffle(mapper: Callable, reducer: Callable, folder: str) -> Step:
-    return Step(
-        mappers=duplicates.mappers, map=mapper, reduce=reducer, commit=partial(duplicates.commit_blocks, folder)
-    )
+    return Step(mappers=shuffle.mappers, map=mapper, reduce=reducer, commit=partial(shuffle.commit_blocks, folder))
 
 
 STEPS: dict[str, Step] = {
     "documents": Step(run=documents.run),
-    "exact": _shuffle(duplicates.map_exact, duplicates.reduce_exact, "work/exact"),
-    "candidates": _shuffle(duplicates.map_candidates, duplicates.reduce_candidates, "work/candidates"),
-    "components": Step(run=duplicates.run_components),
-    "shingles": Step(run=duplicates.run_shingles),
-    "verify": Step(run=duplicates.run_verify),
+    "urls_sieve": Step(run=exact.sieve_urls),
+    "urls": _shuffle(exact.map_urls, exact.reduce_urls, "work/urls"),
+    "exact_sieve": Step(run=exact.sieve_exact),
+    "exact": _shuffle(exact.map_exact, exact.reduce_exact, "work/exact"),
+    "candidates": _shuffle(near.map_candidates, near.reduce_candidates, "work/candidates"),
+    "components": Step(run=near.run_components),
+    "shingles": Step(run=near.run_shingles),
+    "verify": Step(run=near.run_verify),
+    "index": Step(run=index.run_index),
     "corpus": Step(run=corpus.run_corpus),
     "tokenizer": Step(run=corpus.run_tokenizer),
     "encode": Step(run=corpus.run_encode),
     "shards": Step(run=corpus.run_shard),
 }
-
-
-@dataclass(frozen=True)
-class Done:
-    """A finished step, as the next ones see it."""
-
-    file: str  # see stepfiles
-    digest: str
-    entries: list[Entry]
-
-
-def _unit(step: str, version: int, root: str, name: str, settings: dict, reads: Any, **more: Any) -> Unit:
-    return Unit(step, name, root, digest_of(step, version, name, settings, reads), settings=settings, **more)
 
 
 def plan_documents(
@@ -78,7 +68,7 @@ def plan_documents(
     settings = {
         **documents.stage_settings(recipe),
         "beside": beside,
-        "minhash": _signature_settings(recipe),
+        "dedup": recipe.dedup.of_hashes(),
         "seed": recipe.seed,
         "sample": sample,
         "rejected": recipe.rejected,
@@ -89,7 +79,7 @@ def plan_documents(
         inputs = {**source, "limit": share, "max_bad_records": recipe.input.max_bad_records}
         reads = [source["stamp"], source["text_field"], source["id_field"], source["max_record_bytes"], share]
         more = {"number": number, "size": source["size"], "inputs": inputs}
-        units.append(_unit("documents", documents.VERSION, root, source["name"], settings, reads, **more))
+        units.append(make_unit("documents", documents.VERSION, root, source["name"], settings, reads, **more))
     return units
 
 
@@ -103,94 +93,6 @@ def beside(recipe: Recipe) -> list[list[str]]:
     return [[path, file_digest(path)[1]] for path in paths] + [[stage.name, stage.version] for stage in stages]
 
 
-def _signature_settings(recipe: Recipe) -> dict | None:
-    """Of the MinHash settings, those that the signatures depend on (the others at their defaults)."""
-    if recipe.dedup.minhash is None:
-        return None
-    return to_json(recipe.dedup.minhash.of_signatures())
-
-
-def plan_exact(recipe: Recipe, root: str, done: dict[str, Done]) -> list[Unit]:
-    """A unit a pass over the blocks of content hashes."""
-    return _passes("exact", recipe, root, done, duplicates.CONTENT.itemsize, 1, {}, ["documents"])
-
-
-def plan_candidates(recipe: Recipe, root: str, done: dict[str, Done]) -> list[Unit]:
-    """A unit a pass over the (band, partition) blocks of band hashes."""
-    from ..dedup.candidates import ENTRY
-
-    minhash = _signature_settings(recipe)
-    settings = {"minhash": minhash}
-    return _passes("candidates", recipe, root, done, ENTRY.itemsize, minhash["bands"], settings, ["documents", "exact"])
-
-
-def _passes(
-    step: str, recipe: Recipe, root: str, done: dict[str, Done], size: int, bands: int, settings: dict, reads: list[str]
-) -> list[Unit]:
-    kept = total(done["documents"].entries, "kept")
-    partitions, passes = duplicates.plan_blocks(size, kept, recipe.dedup.memory_bytes, bands)
-    inputs = {name: done[name].file for name in reads if name in done}
-    digests = [done[name].digest for name in reads if name in done]
-    return [
-        _unit(
-            step,
-            duplicates.VERSION,
-            root,
-            f"pass-{number:05d}",
-            {**settings, "partitions": partitions, "blocks": blocks},
-            digests,
-            number=number,
-            inputs=inputs,
-        )
-        for number, blocks in enumerate(passes)
-    ]
-
-
-def plan_components(recipe: Recipe, root: str, done: dict[str, Done]) -> list[Unit]:
-    """One unit: the graph of all candidates."""
-    settings = {"partition_bytes": recipe.dedup.memory_bytes // 4}
-    inputs = {name: done[name].file for name in ("documents", "candidates")}
-    reads = [done["documents"].digest, done["candidates"].digest]
-    return [_unit("components", duplicates.VERSION, root, "components", settings, reads, inputs=inputs)]
-
-
-def plan_shingles(recipe: Recipe, root: str, done: dict[str, Done]) -> list[Unit]:
-    """A unit each input unit that holds a candidate."""
-    (components,) = done["components"].entries
-    index = components.manifest.files[components.manifest.only("work/requests")]["index"]
-    settings = {"minhash": _signature_settings(recipe), "budget": recipe.dedup.memory_bytes // 4}
-    units = []
-    for entry in done["documents"].entries:
-        if str(entry.number) in index:
-            text = entry.manifest.only("work/text")
-            inputs = {"text": text, "components": done["components"].file}
-            reads = [entry.manifest.sha256, done["components"].digest]
-            more = {"number": entry.number, "inputs": inputs, "size": entry.manifest.files[text]["bytes"]}
-            units.append(_unit("shingles", duplicates.VERSION, root, entry.name, settings, reads, **more))
-    return units
-
-
-def plan_verify(recipe: Recipe, root: str, done: dict[str, Done]) -> list[Unit]:
-    """A unit a partition of the candidate graph."""
-    (components,) = done["components"].entries
-    inputs = {name: done[name].file for name in ("components", "shingles")}
-    reads = [done["components"].digest, done["shingles"].digest]
-    threshold = recipe.dedup.minhash.threshold
-    return [
-        _unit(
-            "verify",
-            duplicates.VERSION,
-            root,
-            f"partition-{number:05d}",
-            {"partition": number, "threshold": threshold},
-            reads,
-            number=number,
-            inputs=inputs,
-        )
-        for number in range(components.manifest.counts["partitions"])
-    ]
-
-
 def plan_corpus(recipe: Recipe, root: str, done: dict[str, Done]) -> list[Unit]:
     """A unit a unit of input."""
     settings = {
@@ -198,14 +100,14 @@ def plan_corpus(recipe: Recipe, root: str, done: dict[str, Done]) -> list[Unit]:
         "rejected": recipe.rejected,
         "seed": recipe.seed,
     }
-    drops = {name: done[name] for name in ("exact", "verify") if name in done}
+    removals, digests = plans.removals(done)
     units = []
     for entry in done["documents"].entries:
         text = entry.manifest.only("work/text")
-        inputs = {"text": text, **{name: step.file for name, step in drops.items()}}
-        reads = [entry.manifest.sha256, *(step.digest for step in drops.values())]
+        inputs = {"text": text, "removals": removals}
+        reads = [entry.manifest.sha256, *digests]
         more = {"number": entry.number, "inputs": inputs, "size": entry.manifest.files[text]["bytes"]}
-        units.append(_unit("corpus", corpus.VERSION, root, entry.name, settings, reads, **more))
+        units.append(make_unit("corpus", corpus.VERSION, root, entry.name, settings, reads, **more))
     return units
 
 
@@ -216,10 +118,10 @@ def plan_tokenizer(recipe: Recipe, root: str, done: dict[str, Done]) -> list[Uni
             reads = file_digest(recipe.tokenizer.path)
         except OSError as error:
             raise RequestError(f"tokenizer.path: {recipe.tokenizer.path}: {error.strerror}") from None
-        return [_unit("tokenizer", corpus.VERSION, root, "tokenizer", {"path": recipe.tokenizer.path}, reads)]
+        return [make_unit("tokenizer", corpus.VERSION, root, "tokenizer", {"path": recipe.tokenizer.path}, reads)]
     settings = {"model": to_json(recipe.tokenizer), "sample_bytes": recipe.tokenizer.sample_bytes, "seed": recipe.seed}
     inputs = {"corpus": done["corpus"].file}
-    return [_unit("tokenizer", corpus.VERSION, root, "tokenizer", settings, done["corpus"].digest, inputs=inputs)]
+    return [make_unit("tokenizer", corpus.VERSION, root, "tokenizer", settings, done["corpus"].digest, inputs=inputs)]
 
 
 def end_of_text(recipe: Recipe) -> str:
@@ -246,7 +148,7 @@ def plan_encode(recipe: Recipe, root: str, done: dict[str, Done]) -> list[Unit]:
         inputs = {"documents": file, "tokenizer": name}
         reads = [facts["sha256"], tokenizer.manifest.files[name]["sha256"]]
         more = {"number": entry.number, "inputs": inputs, "size": facts["bytes"]}
-        units.append(_unit("encode", corpus.VERSION, root, entry.name, settings, reads, **more))
+        units.append(make_unit("encode", corpus.VERSION, root, entry.name, settings, reads, **more))
     return units
 
 
@@ -263,5 +165,5 @@ def plan_shards(recipe: Recipe, root: str, done: dict[str, Done], vocabulary: in
             settings["seed"] = recipe.seed
             name = f"{split}-{shard:05d}-of-{shards:05d}"
             more = {"number": len(units), "inputs": {"encode": done["encode"].file}}
-            units.append(_unit("shards", corpus.VERSION, root, name, settings, done["encode"].digest, **more))
+            units.append(make_unit("shards", corpus.VERSION, root, name, settings, done["encode"].digest, **more))
     return units

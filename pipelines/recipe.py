@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from ..config import Settings, find, load
-from ..dedup.settings import ExactSettings, MinHashSettings
+from ..dedup.settings import DedupSettings
 from ..filters.addresses import AddressSettings
 from ..filters.decontaminate import DecontaminateSettings
 from ..filters.extraction.resiliparse import ExtractSettings
@@ -34,16 +34,6 @@ class InputSettings(Settings):
     max_record_bytes: Positive = Field(64 << 20, description="A longer record is dropped, rule `too_large`")
     max_bad_records: int | None = Field(
         None, ge=0, description="More damaged records than this end the run with exit code 1; null: any number passes"
-    )
-
-
-class DedupSettings(Settings):
-    """Duplicates across documents."""
-
-    exact: ExactSettings | None = Field(ExactSettings(), description="Equal texts; null switches it off")
-    minhash: MinHashSettings | None = Field(MinHashSettings(), description="Similar texts; null switches it off")
-    memory_bytes: Annotated[int, Field(ge=1 << 20)] = Field(
-        256 << 20, description="Bytes that one pass of the hash shuffle or one verification partition may hold"
     )
 
 

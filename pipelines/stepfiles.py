@@ -26,15 +26,24 @@ class Entry:
     manifest: Manifest
 
 
-def save(root: str, step: str, units: list[Unit]) -> tuple[str, str, list[Entry]]:
-    """(path relative to the run directory, digest, entries) of a step all of whose units are committed."""
+@dataclass(frozen=True)
+class Done:
+    """A finished step, as the next ones see it."""
+
+    file: str  # as `save` names it
+    digest: str
+    entries: list[Entry]
+
+
+def save(root: str, step: str, units: list[Unit]) -> Done:
+    """Keep a step, all of whose units are committed, for the next ones."""
     entries = [Entry(unit.number, unit.name, require(unit)) for unit in units]
     digest = digest_of(step, [[e.number, e.name, e.manifest.sha256] for e in entries])
     name = f"work/plan/{step}-{digest[:12]}.json"
     if not Path(root, name).exists():
         rows = [[e.number, e.name, e.manifest.digest, e.manifest.files, e.manifest.counts] for e in entries]
         write_json(Unit(step, "plan", root, digest), Path(root, name), rows)
-    return name, digest, entries
+    return Done(name, digest, entries)
 
 
 @lru_cache(maxsize=16)

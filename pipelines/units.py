@@ -84,6 +84,11 @@ class Unit:
         return Unit(**json.loads(text))
 
 
+def make_unit(step: str, version: int, root: str, name: str, settings: dict[str, Any], reads: Any, **more: Any) -> Unit:
+    """A unit whose digest covers the step's version, its settings and what it reads."""
+    return Unit(step, name, root, digest_of(step, version, name, settings, reads), settings=settings, **more)
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What a committed unit left behind."""

@@ -31,12 +31,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam import pvalue
 
-from ...console import WorkError
-from ...dedup.settings import ExactSettings, MinHashSettings
-from ...document import LEDGER
+from ...console import RequestError, WorkError
+from ...dedup.settings import DedupSettings, ExactSettings, HighestSignal, Keep, MinHashSettings
+from ...document import LEDGER, key_words, words_to_keys
 from ...exchange import ExchangeWriter, read_table
 from ...filters.pii.scrub import ScrubSettings
-from .. import corpus, documents, duplicates
+from .. import corpus, documents
+from ..duplicates import exact, near
+from ..duplicates.standing import DUPLICATES, REMOVERS, Removed, duplicates
 from ..ledger import damaged_rows, scrubbed_rows, verdict_rows
 from ..readers import inputs
 from ..readers.batches import READ
@@ -130,14 +132,18 @@ class Deduplicate(beam.PTransform):
         *,
         exact: ExactSettings | None = ExactSettings(),  # noqa: B008 - frozen
         minhash: MinHashSettings | None = MinHashSettings(),  # noqa: B008
+        keep: Keep = "longest",
         ledger: str | None = None,
     ):
         super().__init__()
+        if isinstance(keep, HighestSignal):
+            raise RequestError("keep: a batch of documents has no signals; longest, earliest and sources are possible")
         os.makedirs(work, exist_ok=True)
-        self.work, self.exact, self.minhash, self.ledger = str(work), exact is not None, to_json(minhash), ledger
+        self.hashes = DedupSettings(keep=keep, exact=exact, minhash=minhash).of_hashes()
+        self.work, self.minhash, self.ledger = str(work), to_json(minhash), ledger
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        committed = batches | "commit" >> beam.FlatMap(_commit, self.work, self.exact).with_outputs(
+        committed = batches | "commit" >> beam.FlatMap(_commit, self.work, self.hashes).with_outputs(
             "blocks", main="files"
         )
         drops = (
@@ -148,14 +154,15 @@ class Deduplicate(beam.PTransform):
         left = (
             {"files": committed.files, "drops": drops}
             | "files and exact drops" >> beam.CoGroupByKey()
-            | "bands" >> beam.FlatMap(_bands, self.minhash).with_outputs("blocks", main="files")
+            | "bands" >> beam.FlatMap(_bands, self.hashes).with_outputs("blocks", main="files")
         )
         near = (
             left.blocks
             | "buckets" >> beam.GroupByKey()
             | "pairs" >> beam.FlatMap(_pairs).with_output_types(tuple[int, bytes])
             | "one worker" >> beam.GroupByKey()
-            | "verify" >> beam.FlatMap(_verify, self.work, self.minhash).with_output_types(tuple[int, bytes])
+            | "verify"
+            >> beam.FlatMap(_verify, self.work, self.minhash, self.hashes).with_output_types(tuple[int, bytes])
         )
         return (
             {"files": left.files, "drops": near}
@@ -164,7 +171,7 @@ class Deduplicate(beam.PTransform):
         )
 
 
-def _commit(batch: pa.RecordBatch, work: str, exact: bool) -> Iterator[Any]:
+def _commit(batch: pa.RecordBatch, work: str, hashes: dict[str, Any]) -> Iterator[Any]:
     """Commit slices of a batch; give (file number, path), and blocks of content hashes."""
     for start in range(0, batch.num_rows, ROWS):
         part = batch.slice(start, ROWS)
@@ -173,9 +180,11 @@ def _commit(batch: pa.RecordBatch, work: str, exact: bool) -> Iterator[Any]:
         path = Path(work, f"{number:016x}.arrow")
         _write_aside(path, data)
         yield number, str(path)
-        if exact:
-            rows = duplicates.content_entries(documents.hashes(part, None), _handles(number, part.num_rows))
-            for block, entries in duplicates.content_blocks(rows, PARTITIONS):
+        if hashes["exact"] is not None:
+            known = documents.hashes(part, {**hashes, "minhash": None})
+            contents = key_words(known.column("content"))
+            rows = exact.hashed(known, contents, _handles(number, part.num_rows))
+            for block, entries in exact.hash_blocks(rows, PARTITIONS):
                 yield pvalue.TaggedOutput("blocks", (block, entries))
 
 
@@ -199,22 +208,22 @@ def _write_aside(path: Path, data: bytes) -> None:
 
 def _exact(group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
     # A batch that came twice is one file, so its entries are the same twice: one each, or each would drop the other
-    handles, drops = duplicates.exact_drops(sorted(set(group[1])))
-    yield from _to_files(handles, drops)
+    handles, _, keys, _ = exact.equal(sorted(set(group[1])))
+    yield from _to_files(handles, duplicates(words_to_keys(keys), np.ones(len(keys)), 1.0))
 
 
 def _to_files(handles: np.ndarray, drops: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:
-    """Drops (schema corpus.DUPLICATES, its `row` filled here) to the files of their handles."""
-    drops = drops.set_column(0, corpus.DUPLICATES.field(0), pa.array(handles & (ROWS - 1)))
+    """Drops (schema DUPLICATES, its `row` filled here) to the files of their handles."""
+    drops = drops.set_column(0, DUPLICATES.field(0), pa.array(handles & (ROWS - 1)))
     order = np.argsort(handles)  # by file, and in a file by row
     ends = np.flatnonzero(np.diff(handles[order] >> ROW_BITS)) + 1
     for part in np.split(order, ends) if len(order) else []:
         yield int(handles[part[0]] >> ROW_BITS), coder.RecordBatchCoder().encode(drops.take(pa.array(part)))
 
 
-def _bands(group: tuple[int, dict[str, Iterable]], minhash: dict | None) -> Iterator[Any]:
+def _bands(group: tuple[int, dict[str, Iterable]], hashes: dict[str, Any]) -> Iterator[Any]:
     """Give each committed file with its exact drops on, and blocks of the band hashes of the rest."""
-    number, found = group
+    (number, found), minhash = group, hashes["minhash"]
     drops = sorted(found["drops"])
     for path in sorted(set(found["files"])):  # a retry may name a file twice
         yield number, (path, drops)
@@ -222,10 +231,10 @@ def _bands(group: tuple[int, dict[str, Iterable]], minhash: dict | None) -> Iter
             continue
         batch = _load(path)
         kept = np.setdiff1d(np.arange(batch.num_rows), _rows(drops))
-        known = documents.hashes(batch.take(pa.array(kept)), minhash)
+        known = documents.hashes(batch.take(pa.array(kept)), {**hashes, "exact": None})
         handles = _handles(number, batch.num_rows)[kept]
         wanted = [(band, p) for band in range(minhash["bands"]) for p in range(PARTITIONS)]
-        for (band, partition), data in duplicates.band_blocks(known, handles, minhash, PARTITIONS, wanted):
+        for (band, partition), data in near.band_blocks(known, handles, minhash, PARTITIONS, wanted):
             yield pvalue.TaggedOutput("blocks", (band * PARTITIONS + partition, data))
 
 
@@ -248,7 +257,9 @@ def _pairs(group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
         yield 0, b"b" + big.tobytes()
 
 
-def _verify(group: tuple[int, Iterable[bytes]], work: str, minhash: dict) -> Iterator[tuple[int, bytes]]:
+def _verify(
+    group: tuple[int, Iterable[bytes]], work: str, minhash: dict[str, Any], hashes: dict[str, Any]
+) -> Iterator[tuple[int, bytes]]:
     """All candidates in one worker: clusters, then a stretch of clusters at a time shingle sets and drops."""
     from ...dedup.candidates import MEMBER, PAIR, merge_pairs
     from ...dedup.components import components
@@ -260,34 +271,38 @@ def _verify(group: tuple[int, Iterable[bytes]], work: str, minhash: dict) -> Ite
     stretch = label // 10_000
     for number in np.unique(stretch):
         mine = nodes[stretch == number]
-        sets = _sets(mine, work, minhash)
-        near = np.isin(pairs["a"], mine), np.isin(big["handle"], mine)
-        _, handles, drops = duplicates.measure(sets, pairs[near[0]], big[near[1]], minhash["threshold"])
-        yield from _to_files(handles, drops)
+        sets = _sets(mine, work, minhash, hashes)
+        asked = pairs[np.isin(pairs["a"], mine)], big[np.isin(big["handle"], mine)]
+        _, dropped, kept, jaccard = near.measure(sets, *asked, minhash)
+        yield from _to_files(dropped, duplicates(near.keys_of(sets, kept), jaccard, minhash["threshold"]))
 
 
-def _sets(nodes: np.ndarray, work: str, minhash: dict) -> pa.Table:
-    """Shingle sets of documents by handle, re-read from their committed files."""
-    batches = []
+def _sets(nodes: np.ndarray, work: str, minhash: dict[str, Any], hashes: dict[str, Any]) -> pa.Table:
+    """Shingle sets, or signatures, of documents by handle, re-read from their committed files."""
+    batches, schema = [], near.sets_schema(minhash)
+    estimated = minhash["verify"] == "signatures"
     for number in np.unique(nodes >> ROW_BITS):
         mine = nodes[nodes >> ROW_BITS == number]
         part = _load(str(Path(work, f"{int(number):016x}.arrow"))).take(pa.array(mine & (ROWS - 1)))
-        batches.append(duplicates.shingle_rows(part, mine, minhash))
-    return pa.Table.from_batches(batches, duplicates.SETS).combine_chunks()
+        known = documents.hashes(part, {**hashes, "exact": None, "minhash": hashes["minhash"] if estimated else None})
+        rank = known.column("rank").to_numpy()
+        batches.append(near.set_rows(known if estimated else part, mine, rank, schema, minhash))
+    return pa.Table.from_batches(batches, schema).combine_chunks()
 
 
 def _survivors(group: tuple[int, dict[str, Iterable]], ledger: str | None) -> Iterator[pa.RecordBatch]:
     _, found = group
-    near = sorted(found["drops"])
-    for path, exact in sorted({(path, tuple(drops)) for path, drops in found["files"]}):
+    similar = sorted(found["drops"])
+    for path, equal in sorted({(path, tuple(drops)) for path, drops in found["files"]}):
         batch = _load(path)
         account, kept = [], np.ones(batch.num_rows, bool)
-        for rule, drops in (("exact_duplicate", exact), ("near_duplicate", near)):
+        for step, drops in (("exact", equal), ("verify", similar)):
             for data in drops:
-                rows = coder.RecordBatchCoder().decode(data)
-                at = rows.column("row").to_numpy()
+                facts = pa.Table.from_batches([coder.RecordBatchCoder().decode(data)])
+                at = facts.column("row").to_numpy()
                 kept[at] = False
-                account.append(corpus.duplicate_rows(batch, at, rule, rows))
+                removed = Removed(REMOVERS[step], at, np.ones(len(at), bool), facts, batch)
+                account.extend(corpus.removed_rows(removed))
         _account(ledger, account)
         if kept.any():
             yield batch.filter(pa.array(kept))

@@ -8,11 +8,12 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
-from gristmill.dedup.candidates import band_hashes, blocks, bucket_pairs, from_bytes, merge_pairs
+from gristmill.dedup.candidates import band_hashes
 from gristmill.dedup.minhash import signatures
 from gristmill.dedup.settings import MinHashSettings
 from gristmill.dedup.shingles import shingle_sets
 from gristmill.dedup.survivors import stars, survivor_rank
+from gristmill.dedup.together import candidate_pairs
 from gristmill.dedup.verify import Verified, verify
 
 
@@ -40,13 +41,7 @@ class Road:
         column = pa.array(texts, pa.large_string())
         self.settings, self.key, self.handle, self.rank = settings, key, handle, survivor_rank(column)
         bands = band_hashes(signatures(column, settings), settings)
-        wanted = {(band, partition) for band in range(settings.bands) for partition in range(partitions)}
-        found = [
-            bucket_pairs(from_bytes([data]), band)
-            for (band, _), data in blocks(bands, self.rank, key, handle, partitions, wanted)
-        ]
-        self.pairs = merge_pairs(pairs for pairs, _ in found)
-        self.big = np.concatenate([big for _, big in found])
+        self.pairs, self.big = candidate_pairs(bands, self.rank, key, handle, partitions)
         self.offsets, self.shingles = shingle_sets(column, settings)[::-1]
 
     def verified(self) -> Verified:

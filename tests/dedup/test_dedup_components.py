@@ -7,7 +7,7 @@ import pytest
 from gristmill.console import WorkError
 from gristmill.dedup import components as module
 from gristmill.dedup.candidates import MEMBER, PAIR
-from gristmill.dedup.components import components
+from gristmill.dedup.components import components, fits
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +56,12 @@ def test_too_many_edges_are_refused(monkeypatch):
     components(np.zeros(3, PAIR), np.empty(0, MEMBER))
     with pytest.raises(WorkError, match=r"4 candidate edges.* at most 3.*rows a band"):
         components(np.zeros(3, PAIR), np.zeros(1, MEMBER))
+
+
+def test_what_fits_one_worker():
+    """65 bytes an edge, and never more than MAX_EDGES."""
+    assert fits(0, 0)
+    assert fits(1_000, 65_000)
+    assert not fits(1_001, 65_000)
+    assert fits(module.MAX_EDGES, 1 << 40)
+    assert not fits(module.MAX_EDGES + 1, 1 << 40)
