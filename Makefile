@@ -7,6 +7,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+PEERS ?= .venv-bench
 TORCH ?= torch==2.13.0
 WORKERS ?= 2
 INPUT ?=
@@ -36,8 +37,14 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-bench: $(VENV)/installed
-	$(BIN)/python -m tests.benchmarks
+$(PEERS)/installed: tests/benchmarks/peers.txt
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --requirement tests/benchmarks/peers.txt
+	$(PEERS)/bin/python -m pip install --quiet --no-deps text-dedup==0.4.0
+	touch $@
+
+bench: $(VENV)/installed $(PEERS)/installed
+	PEERS="$(PEERS)" $(BIN)/python -m tests.benchmarks
 
 # the reference in README.md, out of the models
 reference: $(VENV)/installed

@@ -10,6 +10,7 @@ import sys
 import typer
 
 from . import __version__, console
+from .dedup import commands as dedup
 from .filters import commands as filters
 from .pipelines import commands as pipelines
 from .tokenize import commands as tokenize
@@ -30,7 +31,7 @@ def version() -> None:
     print(__version__)
 
 
-for room in (pipelines, filters, tokenize, trainer):
+for room in (pipelines, filters, dedup, tokenize, trainer):
     room.register(app)
 
 

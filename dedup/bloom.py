@@ -33,7 +33,7 @@ import numpy as np
 from numba import int64, uint64
 
 from ..console import RequestError, WorkError
-from ..text import kernel, mix64
+from ..text import inline, kernel, mix64
 from .paragraph_settings import BloomSettings
 
 BLOCK_BITS = 512
@@ -102,24 +102,32 @@ def shape(expected: int, rate: float) -> tuple[int, int]:
 # -- the compiled part ------------------------------------------------------------------------------------------------
 
 
+@inline
+def _block(first, blocks):
+    """The first word of a hash's block: by the low half of `first`, as the high half may have chosen a partition."""
+    return ((first & uint64(0xFFFFFFFF)) * uint64(blocks) >> uint64(32)) * uint64(BLOCK_WORDS)
+
+
+@inline
+def _place(drawn, second, k):
+    """(word in the block, bit in the word, what is left of the draw) of bit number k of a hash."""
+    if k % A_MIX == 0 and k:
+        drawn = mix64(second + uint64(k) * GOLDEN)
+    position = drawn & uint64(BLOCK_BITS - 1)
+    return position >> uint64(6), position & uint64(63), drawn >> uint64(POSITION_BITS)
+
+
 @kernel
 def _add(words, blocks, bits, hashes, known):
     """Was each hash there, and now it is: the number that were not."""
     new = int64(0)
     for i in range(len(hashes)):
-        # The low half chooses the block: the high half may have chosen the partition that all these hashes are of
-        base = ((hashes[i, 0] & uint64(0xFFFFFFFF)) * uint64(blocks) >> uint64(32)) * uint64(BLOCK_WORDS)
-        drawn = hashes[i, 1]
-        missing = uint64(0)
+        base, second = _block(hashes[i, 0], blocks), hashes[i, 1]
+        drawn, missing = second, uint64(0)
         for k in range(bits):
-            if k % A_MIX == 0 and k:
-                drawn = mix64(hashes[i, 1] + uint64(k) * GOLDEN)
-            position = drawn & uint64(BLOCK_BITS - 1)
-            drawn >>= uint64(POSITION_BITS)
-            word = base + (position >> uint64(6))
-            bit = uint64(1) << (position & uint64(63))
-            missing |= bit & ~words[word]
-            words[word] |= bit
+            word, bit, drawn = _place(drawn, second, k)
+            missing |= (uint64(1) << bit) & ~words[base + word]
+            words[base + word] |= uint64(1) << bit
         known[i] = missing == uint64(0)
         new += missing != uint64(0)
     return new
@@ -128,15 +136,11 @@ def _add(words, blocks, bits, hashes, known):
 @kernel
 def _contains(words, blocks, bits, hashes, known):
     for i in range(len(hashes)):
-        base = ((hashes[i, 0] & uint64(0xFFFFFFFF)) * uint64(blocks) >> uint64(32)) * uint64(BLOCK_WORDS)
-        drawn = hashes[i, 1]
-        missing = uint64(0)
+        base, second = _block(hashes[i, 0], blocks), hashes[i, 1]
+        drawn, missing = second, uint64(0)
         for k in range(bits):
-            if k % A_MIX == 0 and k:
-                drawn = mix64(hashes[i, 1] + uint64(k) * GOLDEN)
-            position = drawn & uint64(BLOCK_BITS - 1)
-            drawn >>= uint64(POSITION_BITS)
-            missing |= ~(words[base + (position >> uint64(6))] >> (position & uint64(63))) & uint64(1)
+            word, bit, drawn = _place(drawn, second, k)
+            missing |= ~(words[base + word] >> bit) & uint64(1)
         known[i] = missing == uint64(0)
 
 
@@ -317,11 +321,16 @@ class Sieve:
         self.more.add(hashes[self.once.add(hashes)])
 
     def rate_by_bits(self) -> float:
-        """The most that a hash that occurs once has as its chance to be let through, measured on the bits.
-
-        Above twice the rate asked for, `expected` or `expected_repeated` was too low.
-        """
+        """The most that a hash that occurs once has as its chance to be let through, measured on the bits."""
         return 1.0 - (1.0 - self.once.rate_by_bits()) * (1.0 - self.more.rate_by_bits())
+
+    def too_low(self) -> str | None:
+        """The setting that was too low: of the filter so full that its rate is more than twice the one asked for.
+
+        `expected` before `expected_repeated`: a first filter too full marks others as repeated and so fills the second.
+        """
+        filters = {"expected": self.once, "expected_repeated": self.more}
+        return next((name for name, filter in filters.items() if filter.rate_by_bits() > 2 * filter.rate), None)
 
     def repeated(self, hashes: np.ndarray) -> np.ndarray:
         """bool[n], second pass: True for every hash that occurs more than once, and for a few others."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from numba import uint64
+from numba import int64, uint64
 
 from ..text import kernel, mix64
 from .minhash import EMPTY
@@ -102,17 +102,42 @@ def blocks(
     for band, partition in sorted(wanted):
         asked.setdefault(band, []).append(partition)
     rows = np.flatnonzero(bands[:, 0] != NO_BUCKET)
+    if len(rows) == 0:
+        return
     entries = np.empty(len(rows), ENTRY)
     entries["rank"], entries["key"], entries["handle"] = rank[rows], key[rows], handle[rows]
     for band, parts in asked.items():
         entries["hash"] = bands[rows, band]
+        if partitions == 1:
+            yield (band, 0), to_bytes(entries)
+            continue
         part = partition_of(entries["hash"], partitions)
+        if partitions <= 1 << 16:
+            part = part.astype(np.uint16)  # these are sorted by radix
         order = np.argsort(part, kind="stable")
-        starts = np.searchsorted(part[order], parts, "left")
-        ends = np.searchsorted(part[order], parts, "right")
+        starts = np.searchsorted(part, parts, "left", sorter=order)
+        ends = np.searchsorted(part, parts, "right", sorter=order)
         for partition, start, end in zip(parts, starts, ends, strict=True):
             if start < end:
                 yield (band, partition), to_bytes(entries[order[start:end]])
+
+
+@kernel
+def _mark_met(hashes, slots, met):
+    """Mark in `met` bool[n] the hashes whose slot, of `slots` uint8[a power of two], another of them has as well."""
+    last = uint64(len(slots) - 1)
+    for h in hashes:
+        slot = int64(h & last)
+        slots[slot] = min(slots[slot] + 1, 2)
+    for i in range(len(hashes)):
+        met[i] = slots[int64(hashes[i] & last)] > 1
+
+
+def _met(hashes: np.ndarray) -> np.ndarray:
+    """int64[m]: the positions of hashes uint64[n] that occur twice, and of a few that do not."""
+    met = np.empty(len(hashes), bool)
+    _mark_met(hashes, np.zeros(1 << (8 * len(hashes)).bit_length(), np.uint8), met)
+    return np.flatnonzero(met)
 
 
 def bucket_pairs(block: np.ndarray, band: int) -> tuple[np.ndarray, np.ndarray]:
@@ -122,13 +147,7 @@ def bucket_pairs(block: np.ndarray, band: int) -> tuple[np.ndarray, np.ndarray]:
     documents, a before b by (rank, key, handle); the members of larger buckets are listed in that order. Both results
     are the same for every order of the entries.
     """
-    hashes = block["hash"]
-    by_hash = np.argsort(hashes)
-    ordered = hashes[by_hash]
-    shared = np.zeros(len(ordered), bool)  # most documents are alone in their buckets
-    shared[1:] = ordered[1:] == ordered[:-1]
-    shared[:-1] |= shared[1:]
-    crowded = block[by_hash[shared]]
+    crowded = block[_met(np.ascontiguousarray(block["hash"]))]  # most documents are alone in their buckets
     key = crowded["key"]
     entries = crowded[np.lexsort((crowded["handle"], key[:, 1], key[:, 0], crowded["rank"], crowded["hash"]))]
     hashes = entries["hash"]

@@ -1,4 +1,4 @@
-"""Which occurrence of an exact hash is the first: what the shuffle carries, and what comes back.
+"""Which occurrence of an exact hash is the first: what is sent to where hashes meet, and what comes back.
 
 The idea: of equal hashes the smallest by (rank, key, ordinal, handle) stays, whatever order they came in. Smallest is
 a thing of pairs, so it can be taken early and often: a mapper sends one occurrence of each hash it holds, any worker
@@ -11,17 +11,24 @@ The trade-off: what occurs once travels too, 56 bytes there and 16 back; a Bloom
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Iterable
 
 import numpy as np
 
 from ..text import kernel
-from .candidates import partition_of
 
+# `ordinal`: the place in the document, below 2^31. `repeated`: whether it stands for others too, 0 or 1.
+# `handle`: as candidates.handles makes them, decides between records equal in every field
 OCCURRENCE = np.dtype(
-    [("hash", "<u8", (2,)), ("rank", "<i8"), ("key", "<u8", (2,)), ("ordinal", "<i8"), ("handle", "<i8")]
-)  # `ordinal`: the place in the document; `handle`: as candidates.handles makes them, decides between equal records
+    [
+        ("hash", "<u8", (2,)),
+        ("rank", "<i8"),
+        ("key", "<u8", (2,)),
+        ("ordinal", "<i4"),
+        ("repeated", "<i4"),
+        ("handle", "<i8"),
+    ]
+)
 KEEP = np.dtype([("handle", "<i8"), ("ordinal", "<i8")])
 
 PENDING = 1 << 20  # occurrences that `merge` gathers at least before it sorts
@@ -31,20 +38,9 @@ def occurrences(
     hashes: np.ndarray, rank: np.ndarray, key: np.ndarray, ordinal: np.ndarray, handle: np.ndarray
 ) -> np.ndarray:
     """OCCURRENCE[n] of hashes uint64[n, 2], rank int64[n], key uint64[n, 2], ordinal int64[n], handle int64[n]."""
-    made = np.empty(len(hashes), OCCURRENCE)
+    made = np.zeros(len(hashes), OCCURRENCE)
     made["hash"], made["rank"], made["key"], made["ordinal"], made["handle"] = hashes, rank, key, ordinal, handle
     return made
-
-
-def to_bytes(entries: np.ndarray) -> bytes:
-    """Occurrences as they cross the shuffle: 56 bytes each, little-endian on every machine."""
-    return np.ascontiguousarray(entries, OCCURRENCE).tobytes()
-
-
-def from_bytes(blocks: Iterable[bytes]) -> Iterator[np.ndarray]:
-    """OCCURRENCE[n], read-only, of each block: what `merge` takes."""
-    for block in blocks:
-        yield np.frombuffer(block, OCCURRENCE)
 
 
 @kernel
@@ -107,14 +103,21 @@ def first_of_each(entries: np.ndarray) -> np.ndarray:
 
 def _smallest(entries: np.ndarray) -> np.ndarray:
     order, first = _grouped(entries)
-    return entries[order[first[order] == order]]
+    first = first[order]
+    starts = np.flatnonzero(np.diff(first, prepend=-1))
+    kept = entries[first[starts]]
+    kept["repeated"] |= np.diff(starts, append=len(first)) > 1
+    if len(starts):
+        kept["repeated"] |= np.maximum.reduceat(entries["repeated"][order], starts)
+    return kept
 
 
 def merge(blocks: Iterable[np.ndarray]) -> np.ndarray:
     """OCCURRENCE[k], by hash: the one that stays of each hash of all `blocks`, OCCURRENCE arrays in any order.
 
-    It merges what mappers send and what it made itself, so workers can merge in any tree. It holds at most about three
-    times the different hashes, or three times PENDING, and one block.
+    It merges what mappers send and what it made itself, so workers can merge in any tree; `repeated` is 0 for a hash
+    that all of them together hold once. It holds at most about three times the different hashes, or three times
+    PENDING, and one block.
     """
     held = np.empty(0, OCCURRENCE)
     pending: list[np.ndarray] = []
@@ -125,17 +128,6 @@ def merge(blocks: Iterable[np.ndarray]) -> np.ndarray:
         if count > max(len(held), PENDING):
             held, pending, count = _smallest(np.concatenate([held, *pending])), [], 0
     return _smallest(np.concatenate([held, *pending]))
-
-
-def partitioned(entries: np.ndarray, partitions: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(partition, OCCURRENCE[n]) of what `merge` gave, in order; partitions without any are left out.
-
-    A partition is a range of hashes, so each is a slice.
-    """
-    part = partition_of(entries["hash"][:, 0], partitions)
-    starts = np.flatnonzero(np.diff(part, prepend=-1))
-    for start, end in pairwise([*starts.tolist(), len(part)]):
-        yield int(part[start]), entries[start:end]
 
 
 def keep_list(merged: np.ndarray) -> np.ndarray:
@@ -160,7 +152,7 @@ def not_kept(handle: np.ndarray, ordinal: np.ndarray, keep: np.ndarray) -> np.nd
     """bool[m]: which of m occurrences (handle int64[m], ordinal int64[m]) are not in `keep`, KEEP[k] in its order.
 
     Linear where the ordinals of a document ascend, as they do in a batch. `keep` holds at least what concerns these
-    documents: its lists from all partitions together, sorted again.
+    documents: the lists of all partitions together, in order (see `join_keep_lists`).
     """
     gone = np.empty(len(handle), bool)
     places = np.searchsorted(keep["handle"], handle)

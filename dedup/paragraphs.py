@@ -6,7 +6,7 @@ where first is by (rank of the document, key, place in it). Three steps, arrays 
 text anywhere:
 
     paragraphs(texts)                        a batch cut and hashed by one compiled scan
-    occurrences: merge, keep_list, not_kept  which ones stay, from a shuffle of hashes
+    occurrences: merge, keep_list, not_kept  which ones stay, where equal hashes meet
     edits(texts, found, gone)                the spans to cut, and the documents to drop
 
 A document that `max_removed` drops takes paragraphs with it that others lost in its favour: the second step is then
@@ -35,7 +35,7 @@ from ..text import decode, kernel
 from .bloom import Sieve
 from .candidates import handles
 from .occurrences import keep_list, merge, not_kept, occurrences
-from .paragraph_settings import BloomSettings, ParagraphSettings
+from .paragraph_settings import ParagraphSettings
 from .siphash import key_of, siphash
 from .spelling import GROWTH, MOST_MARKS, SPACE, normalise_span, table_of
 
@@ -292,7 +292,6 @@ def deduplicate(
     batches: Sequence[pa.RecordBatch],
     settings: ParagraphSettings,
     rank: Callable[[pa.Array], np.ndarray] | None = None,
-    bloom: BloomSettings | None = None,
 ) -> Deduplicated:
     """All steps over batches with the columns `key` and `text`, in memory: for tests and small corpora.
 
@@ -312,8 +311,8 @@ def deduplicate(
         if count > MAX_PARAGRAPHS:
             raise WorkError(f"dedup: more than {MAX_PARAGRAPHS:,} paragraphs; that many are not compared in memory")
     asked = [np.ones(len(part.rows), bool) for part in found]
-    if bloom is not None:
-        sieve = Sieve(bloom)
+    if settings.bloom is not None:
+        sieve = Sieve(settings.bloom)
         for part in found:
             sieve.mark(part.hashes)
         asked = [sieve.repeated(part.hashes) for part in found]
@@ -323,42 +322,38 @@ def deduplicate(
         texts = batch.column("text")
         ranks = np.zeros(len(texts), np.int64) if rank is None else rank(texts)
         claims.append((ranks, key_words(batch.column("key"))))
-    gone = _gone(found, claims, asked)
+    gone, alone = _gone(found, claims, asked)
     made = [edits(batch.column("text"), *rest, settings) for batch, *rest in zip(batches, found, gone, strict=True)]
     if settings.max_removed < 1.0 and any(edit.drop.any() for edit in made):
         dropped = [edit.drop[part.rows] for edit, part in zip(made, found, strict=True)]
         standing = [wanted & ~lost for wanted, lost in zip(asked, dropped, strict=True)]
-        again = _gone(found, claims, standing)
+        again, _ = _gone(found, claims, standing)
         gone = [np.where(*choice) for choice in zip(dropped, gone, again, strict=True)]
         made = [edits(batch.column("text"), *rest, settings) for batch, *rest in zip(batches, found, gone, strict=True)]
 
-    compared = [part.hashes[wanted] for part, wanted in zip(found, asked, strict=True)]
-    total = sum(map(len, compared))
-    alone = _alone(np.concatenate([np.empty((0, 2), np.uint64), *compared]))
-    return Deduplicated(made, count, total, alone, alone / max(alone + count - total, 1))  # others occur once
+    compared = sum(int(wanted.sum()) for wanted in asked)
+    others = count - compared  # each of these occurs once
+    return Deduplicated(made, count, compared, alone, alone / max(alone + others, 1))
 
 
 def _gone(
     found: Sequence[Paragraphs], claims: Sequence[tuple[np.ndarray, np.ndarray]], asked: Sequence[np.ndarray]
-) -> list[np.ndarray]:
-    """Which paragraphs of each batch go, if those `asked` (bool[m] each) compete with the claims (rank, key)."""
+) -> tuple[list[np.ndarray], int]:
+    """(which paragraphs of each batch go, how many occur once), if those `asked` (bool[m] each) compete.
+
+    `claims`: (rank, key) of the documents of each batch.
+    """
     blocks = []
     for number, (part, (rank, key), wanted) in enumerate(zip(found, claims, asked, strict=True)):
         rows = part.rows[wanted]
         blocks.append(
             occurrences(part.hashes[wanted], rank[rows], key[rows], part.ordinals[wanted], handles(number, rows))
         )
-    keep = keep_list(merge(blocks))
+    merged = merge(blocks)
+    keep = keep_list(merged)
     gone = []
     for number, (part, wanted) in enumerate(zip(found, asked, strict=True)):
         going = np.zeros(len(part.rows), bool)
         going[wanted] = not_kept(handles(number, part.rows[wanted]), part.ordinals[wanted], keep)
         gone.append(going)
-    return gone
-
-
-def _alone(hashes: np.ndarray) -> int:
-    """How many of hashes, uint64[n, 2], occur once."""
-    ordered = hashes[np.lexsort((hashes[:, 1], hashes[:, 0]))]
-    other = np.r_[True, (ordered[1:] != ordered[:-1]).any(axis=1), True] if len(ordered) else np.zeros(1, bool)
-    return int(np.count_nonzero(other[1:] & other[:-1]))
+    return gone, int(np.count_nonzero(merged["repeated"] == 0))

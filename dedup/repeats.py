@@ -31,7 +31,9 @@ from .survivors import precedence
 DOCUMENT = np.dtype(  # what is sent of a document: behind them, in their order, hash and first unit of each window
     [("rank", "<i8"), ("key", "<u8", (2,)), ("handle", "<i8"), ("windows", "<i8")]
 )
-LOST = np.dtype([("at", "<i8"), ("handle", "<i8"), ("unit", "<u4")])  # the sent window number `at` stands earlier there
+LOST = np.dtype(  # `count` windows from the sent one number `at` on stand earlier, one after the other from there on
+    [("at", "<i8"), ("count", "<i8"), ("handle", "<i8"), ("unit", "<u4")]
+)
 
 PART = 16384  # windows whose table is made at once: 600 KB, which stays in the second-level cache
 
@@ -212,10 +214,12 @@ def window_blocks(gathered: Gathered) -> Iterator[tuple[int, bytes]]:
         yield int(partition[start]), b"".join([len(rows).to_bytes(8, "little"), *(part.tobytes() for part in parts)])
 
 
-def _changes(values: np.ndarray) -> np.ndarray:
-    """int64[k]: where a run of equal values begins."""
-    begins = np.ones(len(values), bool)
-    begins[1:] = values[1:] != values[:-1]
+def _changes(*values: np.ndarray) -> np.ndarray:
+    """int64[k]: where a run of rows with equal values begins."""
+    begins = np.ones(len(values[0]), bool)
+    begins[1:] = False
+    for column in values:
+        begins[1:] |= column[1:] != column[:-1]
     return np.flatnonzero(begins)
 
 
@@ -229,7 +233,8 @@ def _unpacked(block: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def resolve(blocks: Sequence[bytes]) -> list[np.ndarray]:
     """For each block of one partition LOST[l], `at` ascending: which of its windows stand in a document before.
 
-    All blocks of the partition must be here, in any order. It holds about 60 bytes a window.
+    All blocks of the partition must be here, in any order. It holds about 60 bytes a window. An answer is that of
+    windows one after the other: those of one anchor are, so 28 bytes are for some twenty words.
     """
     unpacked = [_unpacked(block) for block in blocks]
     documents = np.concatenate([np.empty(0, DOCUMENT), *(part[0] for part in unpacked)])
@@ -244,9 +249,11 @@ def resolve(blocks: Sequence[bytes]) -> list[np.ndarray]:
     answers = []
     for begin, end in pairwise(bounds):
         mine = lost[np.searchsorted(lost, begin) : np.searchsorted(lost, end)]
-        answer = np.empty(len(mine), LOST)
-        answer["at"] = mine - begin
-        answer["handle"], answer["unit"] = documents["handle"][owner[first[mine]]], units[first[mine]]
+        handle, unit = documents["handle"][owner[first[mine]]], units[first[mine]].astype(np.int64)
+        starts = _changes(mine - np.arange(len(mine)), handle, unit - np.arange(len(mine)))
+        answer = np.empty(len(starts), LOST)
+        answer["at"], answer["count"] = mine[starts] - begin, np.diff(np.r_[starts, len(mine)])
+        answer["handle"], answer["unit"] = handle[starts], unit[starts]
         answers.append(answer)
     return answers
 
@@ -305,11 +312,12 @@ def claims(gathered: Gathered, answers: dict[int, np.ndarray], length: int, with
     partition = gathered.windows["partition"][gathered.sent]
     lost = np.full(len(gathered.windows), -1, np.int64)  # of a first window: which answer is its
     told = np.concatenate([np.empty(0, LOST), *answers.values()])
-    count = 0
-    for number, answer in answers.items():
-        at = gathered.sent[np.searchsorted(partition, number) + answer["at"]]
-        lost[at] = np.arange(count, count + len(answer))
-        count += len(answer)
+    begins = np.searchsorted(partition, np.array([*answers], np.int64))
+    told["at"] += np.repeat(begins, np.array([len(answer) for answer in answers.values()], np.int64))
+    along = np.arange(told["count"].sum()) - np.repeat(np.cumsum(told["count"]) - told["count"], told["count"])
+    told = np.repeat(told, told["count"])  # one a window
+    told["unit"] += along.astype(np.uint32)
+    lost[gathered.sent[told["at"] + along]] = np.arange(len(told))
     made = np.empty(len(gathered.windows), CLAIM)  # pages of memory that nothing is written to are never taken
     top = _claims(gathered.windows, gathered.first, lost, gathered.handle, told, length, within, made)
     kept = np.zeros(top, bool)

@@ -29,6 +29,7 @@ from .shingles import shingle_sets
 from .survivors import connected, stars, survivor_rank
 from .verify import VERIFIED, Verified, verify, verify_signatures
 
+EXACT, MINHASH = ExactSettings(), MinHashSettings()
 MEMORY = 64 << 20  # bytes of text of candidates that are measured at once; a larger component is measured whole
 
 
@@ -38,9 +39,7 @@ class Deduplicated:
 
     stays: list[np.ndarray]  # bool[n] of each batch
     kept: np.ndarray  # int64[documents]: the one in whose favour it was dropped; -1 where it stays
-    jaccard: (
-        np.ndarray
-    )  # float64[documents]: as `stars` or `connected` gives it, 1 for an exact duplicate; 0 if it stays
+    jaccard: np.ndarray  # float64[documents]: 1 of an exact duplicate, else as `survivors` has it; 0 where it stays
     pairs: np.ndarray  # verify.VERIFIED[p]: every measured pair, in order of the keys
     exact_duplicates: int
     near_duplicates: int
@@ -68,8 +67,8 @@ class _Corpus:
 
 def deduplicate(
     batches: Sequence[pa.RecordBatch],
-    exact: ExactSettings | None = ExactSettings(),
-    minhash: MinHashSettings | None = MinHashSettings(),
+    exact: ExactSettings | None = EXACT,
+    minhash: MinHashSettings | None = MINHASH,
     ranks: Sequence[np.ndarray] | None = None,
     memory: int = MEMORY,
 ) -> Deduplicated:
@@ -153,12 +152,11 @@ def candidate_pairs(
     large = [np.empty(0, MEMBER)]
 
     def found() -> Iterator[np.ndarray]:
-        for band in range(bands.shape[1]):
-            for part in range(partitions):
-                for _, block in blocks(bands, rank, key, handle, partitions, [(band, part)]):
-                    pairs, big = bucket_pairs(from_bytes([block]), band)
-                    large.append(big)
-                    yield pairs
+        every = [(band, part) for band in range(bands.shape[1]) for part in range(partitions)]
+        for (band, _), block in blocks(bands, rank, key, handle, partitions, every):
+            pairs, big = bucket_pairs(from_bytes([block]), band)
+            large.append(big)
+            yield pairs
 
     pairs = merge_pairs(found())
     return pairs, np.concatenate(large)

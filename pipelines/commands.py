@@ -1,4 +1,4 @@
-"""The commands of the road: run, explain, report, schema, gather."""
+"""The commands of the road: run, plan, explain, report, schema, gather."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ Set = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands of this room."""
     app.command("run", context_settings={"ignore_unknown_options": False})(run)
+    app.command("plan")(plan)
     app.command("explain")(explain)
     app.command("report")(report)
     app.command("schema")(schema)
@@ -49,6 +50,22 @@ def run(
     )
     print(driver.summary(facts))
     say(f"report: {facts['recipe']['output']}/report.html")
+
+
+def plan(
+    recipe: Annotated[str, typer.Argument(help="A recipe: a YAML file, or the name of one that ships (web, text)")],
+    overrides: Set = None,
+    sample: Annotated[str, typer.Option(help="Share of the records, drawn by key: 1% or 0.01")] = "1%",
+) -> None:
+    """What a run would find and cost: documents, candidate pairs, bytes through the shuffles, time, disk.
+
+    All records are read, and of the sample it is told what the whole would be. Nothing is kept.
+    """
+    from .plan import lines, predict
+    from .recipe import load_recipe
+
+    for line in lines(predict(load_recipe(recipe, overrides or ()), _share(sample))):
+        print(line)
 
 
 def _share(text: str | None) -> float | None:

@@ -18,7 +18,7 @@ from typing import Any
 from ..console import Progress, RequestError, WorkError, say
 from ..dedup.settings import HighestSignal
 from . import documents, finish, phases
-from .duplicates import index, plans
+from .duplicates import findings, index, plans
 from .readers import inputs
 from .readers.batches import BAD_RULES
 from .recipe import Recipe, TokenizerFile
@@ -60,7 +60,7 @@ def run(
     records, drawn by key. `options`: Beam's own, for engines other than the local one. Raises RequestError before any
     work, WorkError when the work failed; the same call then goes on.
     """
-    sources = _sources(recipe)
+    sources = sources_of(recipe)
     _check(recipe, runner)
     beside = phases.beside(recipe)
     parts = index.open_indexes(recipe)
@@ -107,11 +107,13 @@ def run(
 def documents_versions() -> list[int]:
     """The versions of the phases: a new one makes an old whole run stale."""
     from . import corpus, duplicates
+    from .duplicates import rounds
 
-    return [documents.VERSION, duplicates.VERSION, corpus.VERSION]
+    return [documents.VERSION, duplicates.VERSION, rounds.VERSION, corpus.VERSION]
 
 
-def _sources(recipe: Recipe) -> list[dict[str, Any]]:
+def sources_of(recipe: Recipe) -> list[dict[str, Any]]:
+    """The units of input of a recipe. Raises RequestError."""
     options = {name: getattr(recipe.input, name) for name in ("text_field", "id_field", "max_record_bytes")}
     return inputs.units(recipe.input.paths, recipe.input.root, options, recipe.output)
 
@@ -260,7 +262,7 @@ def summary(facts: dict[str, Any]) -> str:
     lines.append(f"kept      {counts['documents']:>12,} documents{size}")
     if counts.get("tokens"):
         lines.append(f"tokens    {counts['tokens']['train']:>12,} train, {counts['tokens']['validation']:,} validation")
-    return "\n".join(lines)
+    return "\n".join([*lines, *findings.warnings(facts)])
 
 
 def load_facts(root: str | Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from functools import partial
 
 from ..console import RequestError
 from . import corpus, documents
-from .duplicates import exact, index, near, plans, shuffle
+from .duplicates import exact, index, near, paragraphs, passages, plans, rounds, shuffle
 from .recipe import Recipe, TokenizerFile, to_json
 from .stepfiles import Done, total
 from .units import Unit, file_digest, make_unit
@@ -51,8 +51,29 @@ STEPS: dict[str, Step] = {
     "exact": _shuffle(exact.map_exact, exact.reduce_exact, "work/exact"),
     "candidates": _shuffle(near.map_candidates, near.reduce_candidates, "work/candidates"),
     "components": Step(run=near.run_components),
+    "links": Step(run=rounds.run_links),
+    "large_star": Step(run=rounds.run_large_star),
+    "small_star": Step(run=rounds.run_small_star),
+    "labels": Step(run=rounds.run_labels),
+    "weights": Step(run=rounds.run_weights),
+    "deal": Step(run=rounds.run_deal),
     "shingles": Step(run=near.run_shingles),
     "verify": Step(run=near.run_verify),
+    "paragraph_hashes": Step(run=paragraphs.run_hashes),
+    "paragraph_sieve": Step(run=paragraphs.run_sieve),
+    "paragraph_occurrences": Step(run=paragraphs.run_occurrences),
+    "paragraph_keep": Step(run=paragraphs.run_keep),
+    "paragraph_drops": Step(run=paragraphs.run_edits),
+    "paragraph_occurrences_again": Step(run=paragraphs.run_occurrences),
+    "paragraph_keep_again": Step(run=paragraphs.run_keep),
+    "paragraphs": Step(run=paragraphs.run_edits),
+    "passage_anchors": Step(run=passages.run_anchors),
+    "passage_repeated": Step(run=passages.run_repeated),
+    "passage_windows": Step(run=passages.run_windows),
+    "passage_resolve": Step(run=passages.run_resolve),
+    "passage_claims": Step(run=passages.run_claims),
+    "passage_digests": Step(run=passages.run_digests),
+    "substring": Step(run=passages.run_substring),
     "index": Step(run=index.run_index),
     "corpus": Step(run=corpus.run_corpus),
     "tokenizer": Step(run=corpus.run_tokenizer),

@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from ...document import key_words, words_to_keys
 from ..units import Commit, Unit, progress
-from .index import is_old, is_part, names
-from .shuffle import known, mappers, partition_of, settings_of, to_units, write_block
-from .standing import DUPLICATES, REMOVERS, Removals, duplicates
+from .index import is_old, names
+from .shuffle import left, mappers, partition_of, settings_of, to_units, write_block
+from .standing import DUPLICATES, REMOVERS, duplicates
 
 HASHED = np.dtype([("hash", "<u8", (2,)), ("rank", "<i8"), ("key", "<u8", (2,)), ("handle", "<i8")])
 COLUMNS = {"urls": "url", "exact": "content"}  # step -> the column of hashes it compares
@@ -27,14 +27,13 @@ def _hashes(unit: Unit, number: int, step: str) -> Iterator[tuple[np.ndarray, pa
     """(handles, rows of hashes, the hashes uint64[n, 2]) of the documents of a unit that take part in a step."""
     from ...dedup.exact import has_url
 
-    gone = np.empty(0, np.int64) if is_part(number) else Removals(unit, number).dropped()
-    for handle, batch in known(unit, number):
-        kept = ~np.isin(handle & 0xFFFFFFFF, gone)
+    before = () if step == "urls" else ("urls",)
+    for handle, batch in left(unit, number, before):
         hashes = key_words(batch.column(COLUMNS[step]))
         if step == "urls":
-            kept &= has_url(hashes)
-        yield handle[kept], batch.filter(pa.array(kept)), hashes[kept]
-        progress()
+            located = has_url(hashes)
+            handle, batch, hashes = handle[located], batch.filter(pa.array(located)), hashes[located]
+        yield handle, batch, hashes
 
 
 # -- with a Bloom filter ---------------------------------------------------------------------------------------------
@@ -58,7 +57,8 @@ def sieve_of(unit: Unit, hashes: Iterator[np.ndarray]) -> None:
     with Commit(unit) as commit:
         sieve.more.save(Path(commit.file("work/sieves", ".bloom")))
         rates = {"false_positive_rate": sieve.rate_by_bits(), "asked_rate": sieve.once.rate}
-        commit.finish({"hashes": count, "different": sieve.once.count, "bytes": sieve.nbytes, **rates})
+        counts = {"hashes": count, "different": sieve.once.count, "repeated": sieve.more.count, "bytes": sieve.nbytes}
+        commit.finish({**counts, **rates, "too_low": sieve.too_low()})
 
 
 def repeated(unit: Unit, hashes: np.ndarray) -> np.ndarray:

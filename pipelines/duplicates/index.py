@@ -1,13 +1,13 @@
 """The index of a run: what later runs need, so that a new crawl is deduplicated against all earlier ones, text unread.
 
 A row for every document that reached deduplication, kept or removed: key, id, rank, hashes, signature, the key of the
-one that stayed for it (`cluster`), and with `verify: exact` its sorted shingle hashes. In a later run the parts of the
-index are more units, numbered from OLD_UNITS. Old always wins: the ranks of old documents are moved below all others,
-so they come first in every order, and no step tells an old document anything.
+one that stayed for it (`cluster`), the rule that removed it, and with `verify: exact` its sorted shingle hashes. In a
+later run the parts of the index are more units, numbered from OLD_UNITS. Old always wins: the ranks of old documents are
+moved below all others, so they come first in every order, and no step tells an old document anything.
 
-Which old documents take part: of equal hashes all do; in clusters those that stayed, since a star that was removed
-removes nobody, or all where clusters are of whatever is connected. So A, and then B against A, removes from B what one
-run over both would where all of A comes before B, as long as no bucket is too large to be compared pair by pair.
+Which old documents take part in a step: those that took part in it then; where clusters are stars only those that
+stayed, since one that was removed removes nobody. So A, and then B against A, removes from B what one run over both
+would where all of A comes before B, as long as no bucket is too large to be compared pair by pair.
 
 The size is that of the signatures, 4 bytes a permutation, and of the shingles, 8 bytes each: more than the text.
 """
@@ -15,19 +15,20 @@ The size is that of the signatures, 4 bytes a permutation, and of the shingles, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ...console import RequestError
 from .. import documents, stepfiles
 from ..files import ArrowSink, arrow_batches
 from ..units import Commit, Unit, digest_of, progress, write_json
-from .standing import Removals
+from .standing import REMOVERS, Removals
 
 FORMAT = 1
 FOLDER, FACTS = "dedup/index", "dedup/index.json"
@@ -51,7 +52,7 @@ def is_old(handles: np.ndarray) -> np.ndarray:
 def schema(dedup: dict[str, Any], shingles: bool) -> pa.Schema:
     """Rows of an index; `dedup` as DedupSettings.of_hashes gives it."""
     fields = [*documents.hash_schema(dedup), pa.field("id", pa.string()), pa.field("cluster", pa.binary(16))]
-    fields.append(pa.field("kept", pa.bool_()))
+    fields.append(pa.field("removed_by", pa.string()))  # the rule; null for those that stayed
     if shingles:
         fields.append(pa.field("shingles", pa.large_list(pa.field("item", pa.uint64(), nullable=False))))
     return pa.schema(fields)
@@ -62,7 +63,7 @@ def run_index(unit: Unit) -> None:
     dedup, shingles = unit.settings["dedup"], unit.settings["shingles"]
     gone = _clusters(unit)
     rows = np.array(sorted(gone), np.int64)
-    clusters = [gone[row] for row in rows.tolist()]
+    clusters, rules = (np.array([gone[row][i] for row in rows.tolist()], object) for i in (0, 1))
     counts = {"documents": 0, "shingles": 0}
     with Commit(unit) as commit:
         form = schema(dedup, shingles)
@@ -71,11 +72,15 @@ def run_index(unit: Unit) -> None:
         pairs = zip(*(arrow_batches(f"{unit.root}/{unit.inputs[name]}") for name in ("hashes", "text")), strict=True)
         for hashes, texts in pairs:
             low, high = np.searchsorted(rows, [start, start + hashes.num_rows])
-            kept = np.ones(hashes.num_rows, bool)
-            kept[rows[low:high] - start] = False
-            cluster = np.array(hashes.column("key").to_pylist(), object)
-            cluster[rows[low:high] - start] = clusters[low:high]
-            columns = [*hashes.columns, texts.column("id"), pa.array(cluster, pa.binary(16)), pa.array(kept)]
+            cluster, rule = np.array(hashes.column("key").to_pylist(), object), np.full(hashes.num_rows, None, object)
+            at = rows[low:high] - start
+            cluster[at], rule[at] = clusters[low:high], rules[low:high]
+            columns = [
+                *hashes.columns,
+                texts.column("id"),
+                pa.array(cluster, pa.binary(16)),
+                pa.array(rule, pa.string()),
+            ]
             if shingles:
                 columns.append(_shingles(texts.column("text"), dedup["minhash"]))
                 counts["shingles"] += len(columns[-1].values)
@@ -87,12 +92,13 @@ def run_index(unit: Unit) -> None:
         commit.finish(counts)
 
 
-def _clusters(unit: Unit) -> dict[int, bytes]:
-    """row -> key of the one that stays, of the documents of a unit that are dropped as duplicates."""
-    found: dict[int, bytes] = {}
+def _clusters(unit: Unit) -> dict[int, tuple[bytes, str]]:
+    """row -> (key of the one that stays, rule), of the documents of a unit that are dropped as duplicates."""
+    found: dict[int, tuple[bytes, str]] = {}
     for remover, table in Removals(unit, unit.number).tables:
         if not remover.edits:
-            found.update(zip(table.column("row").to_pylist(), table.column("kept").to_pylist(), strict=True))
+            for row, kept in zip(table.column("row").to_pylist(), table.column("kept").to_pylist(), strict=True):
+                found[row] = kept, remover.rule
     return found
 
 
@@ -210,6 +216,12 @@ def rows(unit: Unit, number: int) -> Iterator[pa.RecordBatch]:
 def hashes(unit: Unit, number: int) -> Iterator[pa.RecordBatch]:
     """As the first phase leaves them, of the documents of a part."""
     return rows(unit, number)
+
+
+def took_part(batch: pa.RecordBatch, steps: Iterable[str]) -> np.ndarray:
+    """bool[n]: which old documents none of `steps` removed."""
+    rules = pa.array([REMOVERS[step].rule for step in steps], pa.string())
+    return ~pc.is_in(batch.column("removed_by"), rules).to_numpy(zero_copy_only=False)
 
 
 def names(unit: Unit, handles: np.ndarray) -> tuple[pa.Array, pa.Array]:

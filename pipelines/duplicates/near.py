@@ -9,20 +9,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from ...document import key_words
-from ...exchange import ExchangeWriter, read_table
+from ...exchange import ExchangeWriter, Index, read_table
 from .. import stepfiles
 from ..files import ParquetSink, arrow_batches
 from ..units import Commit, Unit, progress
 from . import index
-from .shuffle import known, settings_of, to_units, write_block
-from .standing import DUPLICATES, Removals, duplicates
+from .shuffle import known, left, settings_of, to_units, write_block
+from .standing import DUPLICATES, duplicates
 
 # -- candidates ------------------------------------------------------------------------------------------------------
 
@@ -34,17 +34,12 @@ def map_candidates(unit: Unit, number: int) -> Iterator[tuple[int, bytes]]:
     """Blocks of band hashes of the documents that the steps before left, and of those of earlier runs."""
     settings = unit.settings
     wanted = [divmod(block, settings["partitions"]) for block in settings["blocks"]]
-    old = index.is_part(number)
-    gone = np.empty(0, np.int64) if old else Removals(unit, number).dropped()
-    for handle, batch in known(unit, number):
-        kept = ~np.isin(handle & 0xFFFFFFFF, gone)
-        if old and settings["cluster"] == "star":  # one that was removed removes nobody
-            kept = batch.column("kept").to_numpy(zero_copy_only=False).astype(bool)
-        batch, handle = batch.filter(pa.array(kept)), handle[kept]
+    # an old document that was removed removes nobody, unless whatever is connected is one cluster
+    before = ("urls", "exact", "verify") if settings["cluster"] == "star" else ("urls", "exact")
+    for handle, batch in left(unit, number, before):
         blocks = band_blocks(batch, handle, settings["minhash"], settings["partitions"], wanted)
         for (band, partition), data in blocks:
             yield band * settings["partitions"] + partition, data
-        progress()
 
 
 def band_blocks(
@@ -89,14 +84,20 @@ def _candidates(first: np.ndarray, second: np.ndarray, bands: np.ndarray) -> pa.
     return pa.RecordBatch.from_arrays([pa.array(c) for c in columns], schema=CANDIDATES)
 
 
-def _from_candidates(table: pa.Table, destination: int) -> np.ndarray:
+def from_candidates(columns: Sequence[np.ndarray], destination: int) -> np.ndarray:
+    """candidates.PAIR[n], or of MEMBERS candidates.MEMBER[n], of columns as CANDIDATES has them."""
     from ...dedup.candidates import MEMBER, PAIR
 
-    names = ("a", "b", "bands") if destination == PAIRS else ("bucket", "handle", "bands")
-    rows = np.empty(table.num_rows, PAIR if destination == PAIRS else MEMBER)
-    for name, column in zip(names, table.columns, strict=True):
-        rows[name] = column.to_numpy()
+    dtype, names = (PAIR, ("a", "b", "bands")) if destination == PAIRS else (MEMBER, ("bucket", "handle", "bands"))
+    rows = np.empty(len(columns[0]), dtype)
+    for name, column in zip(names, columns, strict=True):
+        rows[name] = column
     return rows
+
+
+def _read_candidates(files: Iterable[tuple[str, Index]], place: int, destination: int) -> np.ndarray:
+    table = read_table(files, place, CANDIDATES)
+    return from_candidates([column.to_numpy() for column in table.columns], destination)
 
 
 def minhash_settings(value: dict[str, Any]) -> Any:
@@ -119,13 +120,12 @@ def run_components(unit: Unit) -> None:
 
     root = unit.root
     files = list(stepfiles.exchange_files(root, stepfiles.load(root, unit.inputs["candidates"]), "work/candidates"))
-    pairs = merge_pairs([_from_candidates(read_table([file], PAIRS, CANDIDATES), PAIRS) for file in files])
-    big = _from_candidates(read_table(files, MEMBERS, CANDIDATES), MEMBERS)
+    pairs = merge_pairs([_read_candidates([file], PAIRS, PAIRS) for file in files])
+    big = _read_candidates(files, MEMBERS, MEMBERS)
     nodes, label = components(pairs, big)
     numbers, rows = units_and_rows(nodes)
     sizes, ranks = _lengths_and_ranks(unit, numbers, rows)
     partition = _deal(label, sizes, unit.settings["partition_bytes"])
-    count = int(partition.max()) + 1 if len(partition) else 0
     largest = np.bincount(label).max() if len(label) else 0
     with Commit(unit) as commit:
         requests = ExchangeWriter(commit.file("work/requests", ".arrow"), REQUESTS)
@@ -140,7 +140,6 @@ def run_components(unit: Unit) -> None:
         commit.index("work/tasks", tasks.close())
         commit.finish(
             {
-                "partitions": count,
                 "pairs": len(pairs),
                 "documents": len(nodes),
                 "provisional_clusters": int(label.max()) + 1 if len(label) else 0,
@@ -290,8 +289,8 @@ def run_verify(unit: Unit) -> None:
     """Measure the candidate pairs of one partition, decide who stays, tell the units of those who do not."""
     root, partition, minhash = unit.root, unit.settings["partition"], unit.settings["minhash"]
     tasks = list(stepfiles.exchange_files(root, stepfiles.load(root, unit.inputs["components"]), "work/tasks"))
-    pairs = _from_candidates(read_table(tasks, 2 * partition + PAIRS, CANDIDATES), PAIRS)
-    big = _from_candidates(read_table(tasks, 2 * partition + MEMBERS, CANDIDATES), MEMBERS)
+    pairs = _read_candidates(tasks, 2 * partition + PAIRS, PAIRS)
+    big = _read_candidates(tasks, 2 * partition + MEMBERS, MEMBERS)
     shingles = stepfiles.exchange_files(root, stepfiles.load(root, unit.inputs["shingles"]), "work/shingles")
     sets = read_table(shingles, partition, sets_schema(minhash))
     found, *chosen = measure(sets, pairs, big, minhash)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from ...console import say
 from .. import stepfiles
 from ..recipe import Recipe
 from ..stepfiles import Done, total
 from ..units import Unit, make_unit
-from . import VERSION, index, shuffle
+from . import VERSION, index, paragraphs, passages, rounds, shuffle
 from .standing import REMOVERS
 
 Planned = tuple[str, Callable[[], list[Unit]]]
@@ -27,12 +28,31 @@ def road(recipe: Recipe, root: str, done: dict[str, Done], parts: list[dict[str,
         if settings is not None:
             if settings.bloom is not None:
                 yield f"{step}_sieve", partial(plan.sieve, step)
+                _warn(done[f"{step}_sieve"], f"dedup.{'url' if step == 'urls' else step}.bloom")
             yield step, partial(plan.equal, step)
     if dedup.minhash is not None:
         yield "candidates", plan.candidates
-        yield "components", plan.components
+        yield from plan.clusters()
         yield "shingles", plan.shingles
         yield "verify", plan.verify
+    if dedup.paragraphs is not None:
+        if dedup.paragraphs.bloom is not None:
+            yield "paragraph_hashes", plan.paragraph_hashes
+            yield "paragraph_sieve", plan.paragraph_sieve
+            _warn(done["paragraph_sieve"], "dedup.paragraphs.bloom")
+        yield "paragraph_occurrences", plan.paragraph_occurrences
+        yield "paragraph_keep", plan.paragraph_keep
+        again = ""
+        if dedup.paragraphs.max_removed < 1.0:
+            yield "paragraph_drops", plan.paragraph_edits
+            if total(done["paragraph_drops"].entries, "dropped"):
+                again = "_again"
+                yield "paragraph_occurrences_again", partial(plan.paragraph_occurrences, again)
+                yield "paragraph_keep_again", partial(plan.paragraph_keep, again)
+        yield "paragraphs", partial(plan.paragraph_edits, again, "paragraphs")
+    if dedup.substring is not None:
+        for step in passages.READS:
+            yield step, partial(plan.passages, step)
     if dedup.index:
         yield "index", plan.index
 
@@ -41,6 +61,20 @@ def removals(done: dict[str, Done]) -> tuple[dict[str, str], list[str]]:
     """(step -> step file, digests) of the steps so far that take something away: for `standing` and its reader."""
     steps = [step for step in REMOVERS if step in done]
     return {step: done[step].file for step in steps}, [done[step].digest for step in steps]
+
+
+def _warn(sieve: Done, setting: str) -> None:
+    """Say that a filter was too small, and for what it should be made."""
+    (entry,) = sieve.entries
+    told = entry.manifest.counts
+    name = told["too_low"]
+    if name is not None:
+        least = told["different" if name == "expected" else "repeated"]
+        say(
+            f"{setting}.{name} is too low: there are {least:,} or more. Up to {told['false_positive_rate']:.2%} of what"
+            f" occurs once is compared for nothing, and {told['asked_rate']:.2%} was asked for; what is removed does not"
+            " depend on it"
+        )
 
 
 class _Plan:
@@ -109,22 +143,36 @@ class _Plan:
         settings = {"minhash": minhash, "cluster": self.recipe.dedup.minhash.cluster if self.parts else None}
         return self._passes("candidates", ENTRY.itemsize, minhash["bands"], settings, *self._inputs())
 
+    def clusters(self) -> Iterator[Planned]:
+        """The step `components`, in one worker or in rounds."""
+        from ...dedup.components import fits
+
+        memory = self.recipe.dedup.memory_bytes
+        if fits(rounds.edges(self.done), memory):
+            yield "components", self.components
+        else:
+            yield from rounds.road(memory, self.root, self.done, *self._inputs("candidates"))
+
     def components(self) -> list[Unit]:
         """One unit: the graph of all candidates."""
         inputs, reads = self._inputs("candidates")
         settings = {"partition_bytes": self.recipe.dedup.memory_bytes // 4}
         return [self._unit("components", "components", settings, reads, inputs=inputs)]
 
+    def _destinations(self, folder: str) -> set[int]:
+        """Whom the step `components` left anything in `folder`."""
+        files = stepfiles.exchange_files(self.root, self.done["components"].entries, folder)
+        return {int(number) for _, places in files for number in places}
+
     def shingles(self) -> list[Unit]:
         """A unit each input unit, and each part of an index, that holds a candidate."""
-        (components,) = self.done["components"].entries
-        asked = components.manifest.files[components.manifest.only("work/requests")]["index"]
+        asked = self._destinations("work/requests")
         minhash = {**self.hashes["minhash"], "verify": self.recipe.dedup.minhash.verify}
         settings = {"minhash": minhash, "budget": self.recipe.dedup.memory_bytes // 4}
         inputs, reads = self._inputs("components")
         units = []
         for entry in self.done["documents"].entries:
-            if str(entry.number) in asked:
+            if entry.number in asked:
                 text = entry.manifest.only("work/text")
                 more = {"number": entry.number, "size": entry.manifest.files[text]["bytes"]}
                 units.append(
@@ -132,14 +180,13 @@ class _Plan:
                 )
         for i, part in enumerate(self.parts):
             number = index.OLD_UNITS + i
-            if str(number) in asked:
+            if number in asked:
                 more = {"number": number, "size": part["size"], "inputs": inputs}
                 units.append(self._unit("shingles", f"against-{i:05d}", settings, [reads, i], **more))
         return units
 
     def verify(self) -> list[Unit]:
         """A unit a partition of the candidate graph."""
-        (components,) = self.done["components"].entries
         inputs, reads = self._inputs("components", "shingles")
         minhash = self.recipe.dedup.minhash.model_dump(mode="json")
         return [
@@ -151,8 +198,85 @@ class _Plan:
                 number=number,
                 inputs=inputs,
             )
-            for number in range(components.manifest.counts["partitions"])
+            for number in sorted({place // 2 for place in self._destinations("work/tasks")})
         ]
+
+    def _by_unit(self, step: str, settings: dict[str, Any], inputs: dict[str, Any], reads: Any) -> list[Unit]:
+        """A unit a unit of input: its text is read again."""
+        units = []
+        for entry in self.done["documents"].entries:
+            size = entry.manifest.files[entry.manifest.only("work/text")]["bytes"]
+            more = {"number": entry.number, "size": size, "inputs": inputs}
+            units.append(self._unit(step, entry.name, settings, reads, **more))
+        return units
+
+    def _paragraphs(self, *, hashes: bool = True, again: str = "") -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
+        """(settings, inputs, digests) of a step that cuts and hashes the paragraphs of texts."""
+        others = {"bloom", "max_removed", "share_of"} if hashes else {"bloom"}
+        settings = {"paragraphs": self.recipe.dedup.paragraphs.model_dump(mode="json", exclude=others)}
+        inputs, reads = self._inputs()
+        if "paragraph_sieve" in self.done:
+            (entry,) = self.done["paragraph_sieve"].entries
+            inputs["sieve"] = entry.manifest.only("work/sieves")
+            reads.append(self.done["paragraph_sieve"].digest)
+        if again:
+            inputs["dropped"] = self.done["paragraph_drops"].file
+            reads.append(self.done["paragraph_drops"].digest)
+        return settings, inputs, reads
+
+    def paragraph_hashes(self) -> list[Unit]:
+        """A unit a unit of input."""
+        return self._by_unit("paragraph_hashes", *self._paragraphs())
+
+    def paragraph_sieve(self) -> list[Unit]:
+        """One unit: what occurs more than once, in memory that does not grow."""
+        hashes = self.done["paragraph_hashes"]
+        settings = {"bloom": self.recipe.dedup.paragraphs.bloom.model_dump(mode="json")}
+        inputs = {"hashes": hashes.file}
+        return [self._unit("paragraph_sieve", "sieve", settings, hashes.digest, inputs=inputs)]
+
+    def paragraph_occurrences(self, again: str = "") -> list[Unit]:
+        """A unit a unit of input."""
+        settings, inputs, reads = self._paragraphs(again=again)
+        memory = self.recipe.dedup.memory_bytes
+        slots = paragraphs.slots(total(self.done["documents"].entries, "text_bytes"), memory)
+        settings |= {"slots": slots, "memory": memory}
+        return self._by_unit(f"paragraph_occurrences{again}", settings, inputs, reads)
+
+    def paragraph_keep(self, again: str = "") -> list[Unit]:
+        """A unit a range of hashes that memory can hold, as many as there are occurrences for."""
+        sent = self.done[f"paragraph_occurrences{again}"]
+        memory = self.recipe.dedup.memory_bytes
+        slots = paragraphs.slots(total(self.done["documents"].entries, "text_bytes"), memory)
+        count = paragraphs.partitions(total(sent.entries, "sent"), memory)
+        inputs = {"occurrences": sent.file}
+        units = []
+        for number in range(count):
+            settings = {"partition": number, "partitions": count, "slots": slots}
+            name, more = f"partition-{number:05d}", {"number": number, "inputs": inputs}
+            units.append(self._unit(f"paragraph_keep{again}", name, settings, sent.digest, **more))
+        return units
+
+    def paragraph_edits(self, again: str = "", step: str = "paragraph_drops") -> list[Unit]:
+        """A unit a unit of input."""
+        settings, inputs, reads = self._paragraphs(hashes=False, again=again)
+        settings["drops_only"] = step == "paragraph_drops"
+        keep = self.done[f"paragraph_keep{again}"]
+        inputs["keep"] = keep.file
+        return self._by_unit(step, settings, inputs, [*reads, keep.digest])
+
+    def passages(self, step: str) -> list[Unit]:
+        """A unit a unit of input that the step has to do with, or a partition."""
+        settings = passages.plan_settings(step, self.recipe, self.done)
+        inputs, reads = self._inputs(*passages.READS[step])
+        entries = {entry.number: entry for entry in self.done["documents"].entries}
+        units = []
+        for number in passages.plan_numbers(step, settings, self.done):
+            name, size = f"partition-{number:05d}", 0
+            if step not in passages.BY_PARTITION:
+                name, size = entries[number].name, entries[number].manifest.counts["text_bytes"]
+            units.append(self._unit(step, name, settings, reads, number=number, size=size, inputs=inputs))
+        return units
 
     def index(self) -> list[Unit]:
         """A unit a unit of input."""
@@ -184,6 +308,10 @@ def report(done: dict[str, Done]) -> dict[str, Any]:
         }
         large = [found for entry in done["verify"].entries for found in entry.manifest.counts["large_clusters"]]
         counts["minhash"]["large_clusters"] = sorted(large, key=lambda found: (-found[1], found[0]))
+    if "paragraphs" in done:
+        counts["paragraphs"] = _paragraph_counts(done)
+    if "substring" in done:
+        counts["substring"] = passages.report(done)
     if "index" in done:
         entries = done["index"].entries
         size = sum(facts["bytes"] for e in entries for facts in e.manifest.files.values())
@@ -193,6 +321,22 @@ def report(done: dict[str, Done]) -> dict[str, Any]:
             "bytes": size,
             "bytes_a_million": round(size / max(documents, 1) * 1e6),
         }
+    return counts
+
+
+def _paragraph_counts(done: dict[str, Done]) -> dict[str, Any]:
+    first = done["paragraph_occurrences"].entries
+    drops = done["paragraph_drops"].entries if "paragraph_drops" in done else []
+    counts: dict[str, Any] = {
+        **_counts(first, ("paragraphs", "compared")),
+        "compared_for_nothing": total(done["paragraph_keep"].entries, "alone"),
+        **_counts(done["paragraphs"].entries, ("edited", "dropped")),
+        "removed": total(drops, "removed") + total(done["paragraphs"].entries, "removed"),
+        "second_round": "paragraph_keep_again" in done,
+    }
+    if "paragraph_sieve" in done:
+        (entry,) = done["paragraph_sieve"].entries
+        counts["bloom"] = entry.manifest.counts
     return counts
 
 

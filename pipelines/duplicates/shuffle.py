@@ -7,7 +7,7 @@ found does not depend on the passes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from .. import stepfiles
 from ..files import arrow_batches
 from ..units import Commit, Unit, fail_point, progress, write_json
 from . import index
-from .standing import DUPLICATES
+from .standing import DUPLICATES, Removals
 
 RUNNER_COPIES = 5.5  # the local runner's peak over the bytes that cross a shuffle, measured
 
@@ -62,6 +62,16 @@ def known(unit: Unit, number: int) -> Iterator[tuple[np.ndarray, pa.RecordBatch]
     for batch in batches:
         yield handles(number, np.arange(start, start + batch.num_rows)), batch
         start += batch.num_rows
+
+
+def left(unit: Unit, number: int, before: Iterable[str]) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
+    """(handles, hashes) of the documents of a unit that the steps so far left; of an earlier run, its steps `before`."""
+    old = index.is_part(number)
+    gone = None if old else Removals(unit, number).dropped()
+    for handle, batch in known(unit, number):
+        stays = index.took_part(batch, before) if old else ~np.isin(handle & 0xFFFFFFFF, gone)
+        yield handle[stays], batch.filter(pa.array(stays))
+        progress()
 
 
 # -- files -----------------------------------------------------------------------------------------------------------

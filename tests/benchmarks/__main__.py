@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .made_corpus import paragraphs, write_corpus, write_real_corpus
+from .made_corpus import duplicated_documents, paragraphs, write_corpus, write_lines, write_real_corpus
 
 HERE = Path(__file__).parent
 RECIPE = [
@@ -27,6 +27,7 @@ RECIPE = [
     "language={keep: [en], min_score: 0.2}",
     "tokenizer.vocabulary=8192",
 ]
+DEDUP_ALONE = ["language=", "scrub=", "tokenizer=", "quality={}"]  # beside reading and writing
 SPEED_MEGABYTES, ROUNDS = 12, 3
 WORKERS_MEGABYTES = 240  # starting a worker takes seconds: the phase must be long beside them
 
@@ -182,9 +183,9 @@ def training(work: Path) -> Row:
 COLD_MEGABYTES, PEER_DOCUMENTS, WET_COPIES = 100, 500, 5
 
 
-def _module(name: str, *arguments: str) -> dict:
+def _module(name: str, *arguments: str, python: str = sys.executable) -> dict:
     """The JSON that a module of this folder prints, run in a process of its own."""
-    command = [sys.executable, "-m", f"tests.benchmarks.{name}", *arguments]
+    command = [python, "-m", f"tests.benchmarks.{name}", *arguments]
     done = subprocess.run(command, cwd=HERE.parents[1], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     if done.returncode:
         sys.exit(f"{name} {' '.join(arguments)} failed with exit code {done.returncode}")
@@ -216,15 +217,6 @@ def filters(work: Path, data: Path, small: Path) -> list[Row]:
                 )
             )
         rows.append(Row(f"its peak RSS on {COLD_MEGABYTES} MB held in memory", f"{ours['peak']:,.0f} MB"))
-    for scheme, limit in (("fast", "150 MB/s, 30 x"), ("sha1", "10 x")):
-        _module("dedup_speed", scheme, part)
-        ours = _module("dedup_speed", scheme, corpus)
-        peer = _module("dedup_speed", "datasketch-sha1", corpus, str(PEER_DOCUMENTS))
-        speed, theirs = (found["bytes"] / 1e6 / found["cpu"][1] for found in (ours, peer))
-        name = "own hashes" if scheme == "fast" else "datasketch's sha1, bit for bit"
-        told = f"{speed:.0f} ({speed / theirs:.0f} x)"
-        peers = f"{theirs:.1f} (datasketch's bulk, first {PEER_DOCUMENTS} documents)"
-        rows.append(Row(f"MinHash signatures, {name}, MB a CPU second", told, peers, limit))
     folder = work / "wet"
     (folder / "in").mkdir(parents=True)
     for i in range(WET_COPIES):
@@ -259,6 +251,100 @@ def filters(work: Path, data: Path, small: Path) -> list[Row]:
     return rows
 
 
+DEDUP_MEGABYTES, FEW_DOCUMENTS, COLD_DOCUMENTS = 200, 800, 5000
+
+
+def peers() -> str:
+    """The Python of the environment that `make bench` installs the peers in."""
+    python = HERE.parents[1] / os.environ.get("PEERS", ".venv-bench") / "bin" / "python"
+    if not python.exists():
+        sys.exit(f"{python} is missing: `make bench` makes it, or PEERS names its environment")
+    return str(python)
+
+
+def dedup_command(corpus: Path, output: Path) -> tuple[float, float]:
+    """(CPU seconds with its workers', peak MB) of `gristmill run` with nothing but deduplication."""
+    code = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run([sys.executable, '-m', 'gristmill', *sys.argv[1:]], check=True, stdout=subprocess.DEVNULL)\n"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+        "print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)\n"
+    )
+    settings = [f"input.paths=[{corpus}]", f"output={output}", *DEDUP_ALONE]
+    words = ["run", "text", "--workers", "1", *(word for setting in settings for word in ("--set", setting))]
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+    cpu, peak = map(float, done.stdout.split())
+    return cpu, peak
+
+
+def dedup(work: Path, source: list[str]) -> list[Row]:
+    """Signatures, and everything from JSONL to survivors, beside datatrove, datasketch, rensa and text-dedup."""
+    folder, theirs = work / "dedup", peers()
+    corpus = write_lines(folder / "in", duplicated_documents(source, DEDUP_MEGABYTES), 5000)
+    cold = write_lines(folder / "cold", duplicated_documents(source, documents=COLD_DOCUMENTS), COLD_DOCUMENTS)
+    few = write_lines(folder / "few", duplicated_documents(source, documents=FEW_DOCUMENTS), FEW_DOCUMENTS // 4)
+
+    def whole(who: str, of: Path, python: str = theirs) -> dict:
+        return _module("dedup_whole", who, str(of), str(folder / f"{who}-{of.name}-{time.time_ns()}"), python=python)
+
+    def sketch(who: str, of: Path, python: str = theirs) -> float:
+        found = _module("dedup_speed", who, str(of), python=python)
+        return found["bytes"] / 1e6 / found["cpu"][1]
+
+    rows = []
+    sketch("fast", few, sys.executable), sketch("sha1", few, sys.executable)  # code is compiled once an installation
+    dedup_command(few, folder / "first"), whole("together", few, sys.executable)
+    rensa, bulk = sketch("rensa", cold), sketch("datasketch-sha1", few)
+    told = {"rensa": f"rensa {rensa:.1f}", "bulk": f"datasketch's bulk {bulk:.1f}, first {FEW_DOCUMENTS:,} documents"}
+    own, bits = (sketch(scheme, corpus, sys.executable) for scheme in ("fast", "sha1"))
+    name = "MinHash signatures, own hashes, MB a CPU second"
+    rows.append(Row(name, f"{own:.0f} ({own / rensa:.0f} x)", told["rensa"], "150 MB/s, 8 x"))
+    rows.append(Row("the same", f"{own:.0f} ({own / bulk:.0f} x)", told["bulk"], "30 x"))
+    rows.append(
+        Row("the same, datasketch's sha1 bit for bit", f"{bits:.0f} ({bits / bulk:.0f} x)", told["bulk"], "10 x")
+    )
+
+    cpu, peak = dedup_command(corpus, folder / "run")
+    found = {
+        "rensa": whole("rensa", corpus),
+        "datatrove": whole("datatrove", few),
+        "text-dedup": whole("text-dedup", cold),
+    }
+    call = whole("together", corpus, sys.executable)
+    size, count = (found["rensa"][name] for name in ("bytes", "documents"))
+    name = f"JSONL to survivors, {size / 1e6:.0f} MB, verified, ledger and pairs, "
+    unverified = f"rensa, nothing verified: {found['rensa']['cpu']:.1f}"
+    rows.append(Row(name + "CPU seconds", f"{cpu:.1f}", unverified, "as the peer"))
+    rows.append(Row("the same, MB a CPU second", f"{size / 1e6 / cpu:.1f}", limit="10 MB/s"))
+    for who, limit in (("datatrove", 70), ("text-dedup", 10)):
+        rate = found[who]["documents"] / found[who]["cpu"]
+        peer = f"{rate:,.0f} ({who}, first {found[who]['documents']:,} documents)"
+        rows.append(
+            Row(
+                "the same, documents a CPU second",
+                f"{count / cpu:,.0f} ({count / cpu / rate:.0f} x)",
+                peer,
+                f"{limit} x",
+            )
+        )
+    others = ", ".join(f"{who} {facts['peak']:,.0f}" for who, facts in found.items())
+    rows.append(Row("its peak RSS, MB", f"{peak:,.0f}", others))
+    rows.append(
+        Row("the call in memory on the same, CPU seconds, peak RSS", f"{call['cpu']:.1f}, {call['peak']:,.0f} MB")
+    )
+
+    ours = min((whole("together", cold, sys.executable) for _ in range(ROUNDS)), key=lambda facts: facts["cpu"])
+    peer = min((whole(who, cold) for who in ("rensa", "rensa-verified") for _ in range(ROUNDS)), key=lambda f: f["cpu"])
+    name = f"{COLD_DOCUMENTS:,} documents from a cold start, the call in memory, CPU seconds"
+    start = f"{ours['cpu']:.2f} ({ours['start']:.2f} of it imports), {ours['peak']:,.0f} MB"
+    theirs = f"rensa {peer['cpu']:.2f} ({peer['start']:.2f}), {peer['peak']:,.0f} MB"
+    rows.append(Row(name, start, theirs, f"{2 * peer['cpu']:.2f}"))
+    cpu, peak = min(dedup_command(cold, folder / f"cold-{i}") for i in range(ROUNDS))
+    rows.append(Row("the same, `gristmill run`", f"{cpu:.1f}, {peak:,.0f} MB", limit="6.0"))
+    return rows
+
+
 def help_time() -> Row:
     """`gristmill --help`, best of 5."""
     times = []
@@ -279,6 +365,7 @@ def main() -> None:
         small = write_corpus(work / "small", source, 0.3)
         rows = [help_time(), *speed(work, source, small), training(work), *archives(work, data, small)]
         rows += filters(work, data, small)
+        rows += dedup(work, source)
         rows += [*workers(work, source, small), *memory(work, source, sizes)]
     print(f"{os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}\n")
     print("| measure | ours | peer | limit |\n|---|---|---|---|")

@@ -42,6 +42,42 @@ def documents(source: list[str], megabytes: float, seed: int = 0) -> Iterator[st
         yield line
 
 
+COPIES, SIMILAR = 0.05, 0.15  # shares of documents that are an earlier one again, and one with words edited
+
+
+def duplicated_documents(
+    source: list[str], megabytes: float = 1e9, seed: int = 0, documents: int = 1 << 62, size: int = 3000
+) -> Iterator[str]:
+    """JSON lines of documents of about `size` characters with planted duplicates, up to 15 words edited of 500.
+
+    Words change places as in `documents`, so others have few shingles in common; each is written once by its number.
+    """
+    draw = random.Random(seed)
+    pool = " ".join(source).split(" ")
+    held: list[list[str]] = []  # what may be copied
+    written = number = 0
+    while written < megabytes * 1e6 and number < documents:
+        what = draw.random() if held else 1.0
+        words = held[draw.randrange(len(held))] if what < COPIES + SIMILAR else []
+        if not words:
+            start = draw.randrange(len(pool) - size)
+            words = pool[start : start + draw.randrange(size // 12, size // 4)]
+            for _ in range(len(words) // 6):
+                i, j = draw.randrange(len(words)), draw.randrange(len(words))
+                words[i], words[j] = words[j], words[i]
+            if len(held) < 5000:
+                held.append(words)
+            else:
+                held[draw.randrange(5000)] = words
+        elif what < SIMILAR:
+            words = list(words)
+            for _ in range(draw.randrange(1, 2 + len(words) // 32)):
+                words[draw.randrange(len(words))] = f"edited{draw.randrange(1000)}"
+        line = json.dumps({"id": f"made-{seed}-{number}", "text": " ".join(words)}) + "\n"
+        written, number = written + len(line), number + 1
+        yield line
+
+
 PIECE = 3000  # characters, about, of a piece of a book
 
 
@@ -86,13 +122,18 @@ def write_corpus(
     folder: Path, source: list[str], megabytes: float, seed: int = 0, documents_a_file: int = DOCUMENTS_A_FILE
 ) -> Path:
     """Several files of such lines."""
+    return write_lines(folder, documents(source, megabytes, seed), documents_a_file)
+
+
+def write_lines(folder: Path, lines: Iterator[str], lines_a_file: int) -> Path:
+    """Files of so many lines each."""
     folder.mkdir(parents=True)
     file = None
-    for number, line in enumerate(documents(source, megabytes, seed)):
-        if number % documents_a_file == 0:
+    for number, line in enumerate(lines):
+        if number % lines_a_file == 0:
             if file:
                 file.close()
-            file = open(folder / f"{number // documents_a_file:04d}.jsonl", "w")  # noqa: SIM115
+            file = open(folder / f"{number // lines_a_file:04d}.jsonl", "w")  # noqa: SIM115
         file.write(line)
     if file:
         file.close()

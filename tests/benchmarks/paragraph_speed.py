@@ -119,9 +119,9 @@ def in_memory(batch: pa.RecordBatch) -> dict[str, float]:
     some = batch.num_rows * 50
     sieve = BloomSettings(expected=some, rate=0.01, expected_repeated=some)
     for name, bloom in (("", None), (" with a Bloom filter", sieve)):
-        spent = seconds(lambda bloom=bloom: deduplicate(batches, ParagraphSettings(), bloom=bloom), 3)
+        spent = seconds(lambda bloom=bloom: deduplicate(batches, ParagraphSettings(bloom=bloom)), 3)
         told[f"in memory{name}, MB/s"] = batch.column("text").nbytes / 1e6 / spent
-    found = deduplicate(batches, ParagraphSettings(), bloom=sieve)
+    found = deduplicate(batches, ParagraphSettings(bloom=sieve))
     told["paragraphs"], told["compared with a Bloom filter"] = found.paragraphs, found.compared
     told["false-positive rate met"] = found.false_positive_rate
     told["rise of peak RSS, bytes a paragraph"] = (

@@ -223,4 +223,22 @@ def test_few_that_occur_once_come_through():
     assert repeated[:10_000].all()
     share = repeated[10_000:].mean()  # marked in the first filter or found in the second: at most the rate of each
     assert share < sieve.rate_by_bits() < 0.021
+    assert sieve.too_low() is None
     assert sieve.nbytes < 100_000 * 1.1 * 10.5 / 8
+
+
+def test_the_setting_that_was_too_low_is_named():
+    """And the rate told is never below the truth, however full the filters are."""
+    hashes = hashes_of(20_000)
+    for expected, expected_repeated, wrong in (
+        (20_000, 8_000, None),
+        (5_000, 8_000, "expected"),
+        (20_000, 1_000, "expected_repeated"),
+        (10, 1, "expected"),
+    ):
+        sieve = Sieve(BloomSettings(expected=expected, rate=0.01, expected_repeated=expected_repeated))
+        for part in (hashes, hashes[:8_000]):
+            sieve.mark(part)
+        assert sieve.too_low() == wrong
+        true = sieve.repeated(hashes)[8_000:].mean()
+        assert true < sieve.rate_by_bits() + 5 * (true / 12_000) ** 0.5

@@ -59,9 +59,9 @@ def test_too_many_edges_are_refused(monkeypatch):
 
 
 def test_what_fits_one_worker():
-    """65 bytes an edge, and never more than MAX_EDGES."""
+    """80 bytes an edge, and never more than MAX_EDGES."""
     assert fits(0, 0)
-    assert fits(1_000, 65_000)
-    assert not fits(1_001, 65_000)
+    assert fits(1_000, 80_000)
+    assert not fits(1_001, 80_000)
     assert fits(module.MAX_EDGES, 1 << 40)
     assert not fits(module.MAX_EDGES + 1, 1 << 40)

@@ -7,24 +7,22 @@ import subprocess
 import sys
 import time
 import unicodedata
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from gristmill.config import RequestError
-from gristmill.dedup.candidates import handles, units_and_rows
+from gristmill.dedup.candidates import handles, partition_of, units_and_rows
 from gristmill.dedup.occurrences import (
     OCCURRENCE,
     first_of_each,
-    from_bytes,
     join_keep_lists,
     keep_list,
     merge,
     not_kept,
     occurrences,
-    partitioned,
-    to_bytes,
 )
 from gristmill.dedup.paragraph_settings import BloomSettings, ParagraphSettings
 from gristmill.dedup.paragraphs import deduplicate, edits, paragraphs
@@ -148,14 +146,13 @@ def without(text: str, spans) -> str:
     return data.decode()  # strict: no cut within a character
 
 
-def run(batches, options, ranks=None, bloom=None):
+def run(batches, options):
     """(text left, ordinals, dropped, share) of every document of `batches`, lists of (rank, key, text)."""
     of_text = {text: rank for batch in batches for rank, _, text in batch}
     found = deduplicate(
         [batch_of(batch) for batch in batches],
         options,
         lambda texts: np.array([of_text[t] for t in texts.to_pylist()], np.int64),
-        bloom,
     )
     results = []
     for batch, made in zip(batches, found.edits, strict=True):
@@ -219,7 +216,8 @@ def test_neither_batches_nor_their_order_matter(docs, options, random):
     cuts = np.cumsum([0, *sizes])
     batches = [docs[a:b] for a, b in pairwise(cuts)]
     bloom = random.choice([None, BloomSettings(expected=1, rate=0.5), BloomSettings(expected=1000, rate=1e-4)])
-    by_key = {key: result for (_, key, _), result in zip(docs, run(batches, options, bloom=bloom), strict=True)}
+    results = run(batches, options.model_copy(update={"bloom": bloom}))
+    by_key = {key: result for (_, key, _), result in zip(docs, results, strict=True)}
     docs.sort(key=lambda document: document[1])
     assert [by_key[key] for _, key, _ in docs] == expected(docs, options)
 
@@ -227,23 +225,29 @@ def test_neither_batches_nor_their_order_matter(docs, options, random):
 @settings(max_examples=40)
 @given(documents, st.integers(1, 5), st.integers(1, 3), st.randoms(use_true_random=False))
 def test_a_pipeline_of_blocks_gives_the_same(docs, partitions, size, random):
-    """Mappers send the smallest of each hash as bytes, reducers merge them in any order, keep-lists come back."""
+    """Mappers send the smallest of each hash, whoever has a partition merges them in any order, lists come back."""
     docs, options = consistent(docs), ParagraphSettings(min_characters=0)
     batches = [docs[i : i + size] for i in range(0, len(docs), size)]
     columns = [batch_of(batch).column("text") for batch in batches]
     found = [paragraphs(column, options) for column in columns]
-    shuffle: dict[int, list[bytes]] = {}
+    blocks: list[list[np.ndarray]] = [[] for _ in range(partitions)]
     for unit, (batch, part) in enumerate(zip(batches, found, strict=True)):
         rank = np.array([rank for rank, *_ in batch], np.int64)
         key = np.array([[0, key] for _, key, _ in batch], np.uint64)
         rows = part.rows
         sent = occurrences(part.hashes, rank[rows], key[rows], part.ordinals, handles(unit, rows))
-        for partition, entries in partitioned(merge([sent]), partitions):
-            shuffle.setdefault(partition, []).append(to_bytes(entries))
-    answers = []
-    for blocks in shuffle.values():
-        random.shuffle(blocks)
-        answers.append(keep_list(merge(from_bytes(blocks))))
+        merged = merge([sent])
+        to = partition_of(merged["hash"][:, 0], partitions)
+        for partition in range(partitions):
+            blocks[partition].append(merged[to == partition])
+    answers, alone = [], 0
+    for mine in blocks:
+        random.shuffle(mine)
+        merged = merge(mine)
+        answers.append(keep_list(merged))
+        alone += int((merged["repeated"] == 0).sum())
+    hashes = [tuple(row) for part in found for row in part.hashes.tolist()]
+    assert alone == sum(hashes.count(row) == 1 for row in hashes)
     results = []
     for unit, (column, part) in enumerate(zip(columns, found, strict=True)):
         mine = join_keep_lists(answer[units_and_rows(answer["handle"])[0] == unit] for answer in answers)
@@ -276,7 +280,11 @@ def test_the_smallest_of_each_hash_stays(rows, size):
     merged = merge(entries[i : i + size] for i in range(0, len(entries), size))
     assert merged["hash"].tolist() == [list(h) for h in sorted(smallest)]
     assert merged["handle"].tolist() == [smallest[h][-1] for h in sorted(smallest)]
+    count = Counter(map(tuple, table[:, :2].tolist()))
+    assert merged["repeated"].tolist() == [int(count[h] > 1) for h in sorted(smallest)]
     again = merge([merged[::-1].copy(), merged[:3]])
+    assert again["repeated"].tolist() == [1] * len(merged[:3]) + merged["repeated"][3:].tolist()
+    again["repeated"] = merged["repeated"]
     assert again.tobytes() == merged.tobytes()
 
 
@@ -305,7 +313,7 @@ def test_a_hot_line_is_merged_in_linear_time_and_little_room():
 
 
 def test_not_kept_needs_no_order_of_the_paragraphs():
-    keep = keep_list(np.array([((0, 0), 0, (0, 0), o, h) for h, o in [(3, 1), (1, 2), (1, 0)]], OCCURRENCE))
+    keep = keep_list(np.array([((0, 0), 0, (0, 0), o, 0, h) for h, o in [(3, 1), (1, 2), (1, 0)]], OCCURRENCE))
     handle, ordinal = np.array([1, 1, 1, 3, 3, 2, 1, 1]), np.array([0, 1, 2, 0, 1, 0, 2, 0])
     assert not_kept(handle, ordinal, keep).tolist() == [False, True, False, True, False, True, False, False]
 
@@ -445,7 +453,7 @@ def test_the_sieve_spares_comparisons_and_reports_its_rate():
     ]
     docs += [(0, 5000 + i, docs[i][2]) for i in range(100)]
     whole = deduplicate([batch_of(docs)], ParagraphSettings())
-    sieved = deduplicate([batch_of(docs)], ParagraphSettings(), bloom=BloomSettings(expected=4000, rate=0.01))
+    sieved = deduplicate([batch_of(docs)], ParagraphSettings(bloom=BloomSettings(expected=4000, rate=0.01)))
     assert (whole.paragraphs, whole.compared, whole.compared_for_nothing) == (4100, 4100, 3900)
     assert sieved.edits[0].drop.tolist() == whole.edits[0].drop.tolist()
     assert sieved.compared == 200 + sieved.compared_for_nothing

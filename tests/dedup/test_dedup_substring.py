@@ -189,7 +189,7 @@ def trimmed(text, covered, whole_words):
 def test_bytes_cut_are_those_that_stand_earlier_in_whole_characters(corpus, within, whole_words):
     documents, ranks, keys = corpus
     texts = ["".join(units) for units in documents]
-    chosen = SubstringSettings(min_words=None, min_bytes=M, within_documents=within, whole_words=whole_words)
+    chosen = SubstringSettings(min_bytes=M, within_documents=within, whole_words=whole_words)
     found = remove_repeats([batch_of(texts, keys)], chosen, [np.array(ranks)])
     covered = brute_force([text.encode() for text in texts], ranks, keys, M, within)
     left = cut_out(texts, found.cuts[0])
@@ -245,7 +245,7 @@ def test_a_character_is_never_torn():
     """Letters of one alphabet share their first byte, so a repeat of bytes goes half a letter too far at both ends."""
     passage = "съешь ещё этих мягких французских булок да выпей чаю"
     texts = [f"д{passage}а", f"е{passage}б", f"ж{passage}", f"{passage}ъ"]
-    chosen = SubstringSettings(min_words=None, min_bytes=64)
+    chosen = SubstringSettings(min_bytes=64)
     found = remove_repeats([batch_of(texts, [(i, 0) for i in range(4)])], chosen, [np.zeros(4, int)])
     assert cut_out(texts, found.cuts[0]) == [texts[0], "еб", "ж", "ъ"]
 
@@ -312,7 +312,7 @@ def by_steps(texts, keys, ranks, units, partitions, chosen, draw):
     return [left[i] for i in range(len(texts))]
 
 
-@pytest.mark.parametrize("chosen", [SubstringSettings(), SubstringSettings(min_words=None, min_bytes=200)])
+@pytest.mark.parametrize("chosen", [SubstringSettings(), SubstringSettings(min_bytes=200)])
 def test_no_order_and_no_division_changes_what_stays(chosen, random_keys):
     draw = random.Random(3)
     texts = made(90, draw)
@@ -345,7 +345,7 @@ def test_a_clash_of_hashes_cuts_nothing():
     """From 1,024 letters on a Thue-Morse text and its complement have one polynomial hash modulo 2^64, of any base."""
     first = "".join("ab"[bin(i).count("1") % 2] for i in range(1024))
     second = first.translate(str.maketrans("ab", "ba"))
-    chosen = SubstringSettings(min_words=None, min_bytes=1024)
+    chosen = SubstringSettings(min_bytes=1024)
     column = pa.array([first, second])
     everything = np.unique(anchors(column, False, 1024)[0])
     hashes = windows(column, np.arange(2), False, 1024, everything)["hash"]
@@ -451,7 +451,7 @@ def test_passages_side_by_side_are_one_cut():
 def test_slices_nulls_and_nothing(kind):
     passage = " ".join(f"p{i}" for i in range(60))
     batch = batch_of([passage, "x", None, f"y {passage}", passage], [(i, 0) for i in range(5)], kind).slice(1, 3)
-    for chosen in (SubstringSettings(), SubstringSettings(min_words=None, min_bytes=100)):
+    for chosen in (SubstringSettings(), SubstringSettings(min_bytes=100)):
         assert len(remove_repeats([batch], chosen).cuts[0].rows) == 0
         assert remove_repeats([], chosen).cuts == []
         found = remove_repeats([batch, batch.slice(0, 0), batch_of([passage], [(9, 9)], kind)], chosen)
@@ -470,7 +470,10 @@ def test_passes_keep_to_the_memory(random_keys):
 
 def test_settings():
     assert (SubstringSettings().words, SubstringSettings().length) == (True, 50)
-    for wrong in ({"min_bytes": 100}, {"min_words": None}, {"whole_words": True}):
+    assert (SubstringSettings(min_bytes=200).words, SubstringSettings(min_bytes=200).length) == (False, 200)
+    for chosen in (SubstringSettings(), SubstringSettings(min_words=9), SubstringSettings(min_bytes=200)):
+        assert SubstringSettings.model_validate_json(chosen.model_dump_json()) == chosen
+    for wrong in ({"min_bytes": 100, "min_words": 50}, {"whole_words": True}, {"keep": "first"}):
         with pytest.raises(ValueError):
             SubstringSettings(**wrong)
     with pytest.raises(ValueError, match="0 passes"):

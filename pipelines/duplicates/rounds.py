@@ -13,13 +13,13 @@ Components follow one another by (partition, name), and a new verification parti
 text; for this a unit needs no more than the sum of the units before it. So the work is cut in other places, and every
 candidate pair is measured all the same.
 
-What a unit holds: of links, one block of candidates; of weights, the labels of one input unit; else BYTES_A_ROW for
-each row that comes in, and there are so many partitions that this is the memory budget. Beyond it goes one component
-alone that is larger than a partition: its nodes meet at their centre, and its candidates where it is dealt. Whoever
-verifies it holds its shingle sets, which are larger still.
+What a unit holds: of links, one block of candidates and half the memory budget of rows to be written; of weights, the
+labels of one input unit; else BYTES_A_ROW for each row that comes in, and there are so many partitions that this is the
+budget. Beyond it goes only a component that alone has more rows: its nodes meet at their centre, and its candidates
+where it is dealt. Whoever verifies it holds its shingle sets, which are larger still.
 
-The trade-off: 2 to 4 microseconds an edge in place of one half, and all rounds' files on disk, 48 bytes an edge and
-round, since a run that was killed goes on from them.
+The trade-off, measured: two to three times the work of one worker (1.7 microseconds an edge), and on disk the edges of
+all rounds, since a run that was killed goes on from them: 32 bytes a candidate, then 48 a distinct edge and round.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..exchange import ExchangeWriter, Index, read_table
-from . import stepfiles
-from .duplicates.near import CANDIDATES, MEMBERS, PAIRS, REQUESTS
-from .duplicates.shuffle import known
-from .stepfiles import Done
-from .units import Commit, Unit, make_unit, progress
+from ...exchange import ExchangeWriter, Index, read_table
+from .. import stepfiles
+from ..stepfiles import Done
+from ..units import Commit, Unit, make_unit, progress
+from .near import CANDIDATES, MEMBERS, PAIRS, REQUESTS, from_candidates
+from .shuffle import known
 
 VERSION = 1
 
@@ -80,7 +80,7 @@ class _Plan:
     """The units of each step."""
 
     def __init__(self, memory: int, root: str, done: dict[str, Done]):
-        from ..dedup.star_rounds import BYTES_A_ROW
+        from ...dedup.star_rounds import BYTES_A_ROW
 
         self.root, self.done, self.memory = root, done, memory
         rows = 2 * edges(done)  # an edge is a row at either end
@@ -159,19 +159,8 @@ def _columns(files: list[tuple[str, Index]], destination: int, schema: pa.Schema
     return [column.to_numpy() for column in read_table(files, destination, schema).columns]
 
 
-def _candidates(columns: list[np.ndarray], kind: int) -> np.ndarray:
-    """candidates.PAIR[n] or, for `kind` MEMBERS, candidates.MEMBER[n] of columns as CANDIDATES has them."""
-    from ..dedup.candidates import MEMBER, PAIR
-
-    dtype, names = (PAIR, ("a", "b", "bands")) if kind == PAIRS else (MEMBER, ("bucket", "handle", "bands"))
-    rows = np.empty(len(columns[0]), dtype)
-    for name, column in zip(names, columns, strict=True):
-        rows[name] = column
-    return rows
-
-
 def _place(values: np.ndarray, partitions: int) -> np.ndarray:
-    from ..dedup.star_rounds import partition_of_nodes
+    from ...dedup.star_rounds import partition_of_nodes
 
     return partition_of_nodes(values, partitions)
 
@@ -181,8 +170,8 @@ def _place(values: np.ndarray, partitions: int) -> np.ndarray:
 
 def run_links(unit: Unit) -> None:
     """Send the candidates of one pass, and the edges of their graph, to the partitions of their nodes."""
-    from ..dedup.components import links
-    from ..dedup.star_rounds import both_ways
+    from ...dedup.components import links
+    from ...dedup.star_rounds import both_ways
 
     count = unit.settings["partitions"]
     entries = [e for e in stepfiles.load(unit.root, unit.inputs["candidates"]) if e.number == unit.number]
@@ -193,7 +182,7 @@ def run_links(unit: Unit) -> None:
             found = []
             for kind, first in ((PAIRS, "a"), (MEMBERS, "handle")):
                 columns = _columns([file], kind, CANDIDATES)
-                found.append(_candidates(columns, kind))
+                found.append(from_candidates(columns, kind))
                 candidates.add(columns, 2 * _place(found[-1][first], count) + kind)
             node, neighbour = both_ways(*links(*found))
             graph.add([node, neighbour], _place(node, count))
@@ -205,7 +194,7 @@ def run_links(unit: Unit) -> None:
 
 def run_large_star(unit: Unit) -> None:
     """Connect the larger neighbours of each node of a partition to the smallest."""
-    from ..dedup.star_rounds import large_star
+    from ...dedup.star_rounds import large_star
 
     larger, smaller, moved = large_star(*_edges(unit))
     _write_edges(unit, larger, smaller, moved)
@@ -213,7 +202,7 @@ def run_large_star(unit: Unit) -> None:
 
 def run_small_star(unit: Unit) -> None:
     """Connect each node of a partition and its smaller neighbours to the smallest."""
-    from ..dedup.star_rounds import both_ways, small_star
+    from ...dedup.star_rounds import both_ways, small_star
 
     larger, smaller, moved = small_star(*_edges(unit))
     _write_edges(unit, *both_ways(larger, smaller), moved)
@@ -239,8 +228,8 @@ def run_labels(unit: Unit) -> None:
 
     Here a pair that several bands found becomes one.
     """
-    from ..dedup.candidates import merge_pairs, units_and_rows
-    from ..dedup.star_rounds import labels
+    from ...dedup.candidates import merge_pairs, units_and_rows
+    from ...dedup.star_rounds import labels
 
     count, links = unit.settings["partitions"], _files(unit, "links", "work/links")
     nodes, label = labels(*_edges(unit))
@@ -249,8 +238,8 @@ def run_labels(unit: Unit) -> None:
         named.add([label, nodes], units_and_rows(nodes)[0])
         named.close()
         labelled = _Output(unit, commit, "work/labelled", LABELLED)
-        pairs = merge_pairs([_candidates(_columns(links, 2 * unit.number + PAIRS, CANDIDATES), PAIRS)])
-        big = _candidates(_columns(links, 2 * unit.number + MEMBERS, CANDIDATES), MEMBERS)
+        pairs = merge_pairs([from_candidates(_columns(links, 2 * unit.number + PAIRS, CANDIDATES), PAIRS)])
+        big = from_candidates(_columns(links, 2 * unit.number + MEMBERS, CANDIDATES), MEMBERS)
         for kind, rows, names in (
             (PAIRS, pairs, ("a", "b", "bands")),
             (MEMBERS, big, ("bucket", "handle", "bands")),
@@ -263,7 +252,7 @@ def run_labels(unit: Unit) -> None:
 
 def run_weights(unit: Unit) -> None:
     """Say of each candidate of an input unit how much text it is, and its rank, to its component's partition."""
-    from ..dedup.candidates import units_and_rows
+    from ...dedup.candidates import units_and_rows
 
     count = unit.settings["partitions"]
     label, handle = _columns(_files(unit, "labels", "work/labels"), unit.number, LABELS)
@@ -288,10 +277,10 @@ def run_weights(unit: Unit) -> None:
 def run_deal(unit: Unit) -> None:
     """Deal the components of a partition to verification partitions: to units, which rows to send where; to partitions,
     which pairs to measure."""
-    from ..dedup.candidates import units_and_rows
+    from ...dedup.candidates import units_and_rows
 
     label, handle, rank, size = _columns(_files(unit, "weights", "work/weights"), unit.number, WEIGHTS)
-    order = np.lexsort((handle, label))
+    order = np.argsort(label, kind="stable")
     label, handle, rank, size = (column[order] for column in (label, handle, rank, size))
     names, starts, documents = np.unique(label, return_index=True, return_counts=True)
     weight = np.add.reduceat(size, starts) if len(names) else np.empty(0, np.int64)

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
+import json
 import os
+import random
 import signal
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from gristmill.exchange import ExchangeWriter, read_table
 from gristmill.pipelines import stepfiles, units
-from gristmill.pipelines.duplicates import near
+from gristmill.pipelines.duplicates import near, rounds
 from gristmill.pipelines.files import ArrowSink
-from gristmill.pipelines.star_rounds import edges, road, run_deal, run_labels, run_large_star, run_links
-from gristmill.pipelines.star_rounds import run_small_star, run_weights
 from gristmill.pipelines.units import Commit, Unit, committed, make_unit, prepare
 
-RUNS = {
-    "links": run_links,
-    "large_star": run_large_star,
-    "small_star": run_small_star,
-    "labels": run_labels,
-    "weights": run_weights,
-    "deal": run_deal,
-}
 HASHES = pa.schema([("rank", pa.int64()), ("bytes", pa.int64())])
 DOCUMENTS = 700  # a unit of input
 INPUTS = 4
@@ -64,7 +56,7 @@ class Made:
         mine = range(number * DOCUMENTS, (number + 1) * DOCUMENTS)
         with Commit(unit) as commit:
             sink = ArrowSink(commit.file("work/hashes", ".arrow"), HASHES)
-            for part in itertools.batched(mine, 300) if hasattr(itertools, "batched") else [tuple(mine)]:
+            for part in (mine[:300], mine[300:]):
                 columns = [pa.array([f(d) for d in part], pa.int64()) for f in (rank, size)]
                 sink.write(pa.RecordBatch.from_arrays(columns, schema=HASHES))
             sink.close()
@@ -98,20 +90,19 @@ class Made:
     def rounds(self, memory: int = MEMORY, backwards: bool = False) -> int:
         """All steps, the units of each in their order or backwards; how many units were done."""
         count = 0
-        for name, plan in road(memory, self.root, self.done, self.inputs, "read"):
+        for name, plan in rounds.road(memory, self.root, self.done, self.inputs, "read"):
             made = plan()
             for unit in reversed(made) if backwards else made:
                 if committed(unit) is None:
-                    RUNS[unit.step](unit)
+                    getattr(rounds, f"run_{unit.step}")(unit)
                     count += 1
             self.done[name] = self.step(name, made)
         return count
 
     def one_worker(self, memory: int = MEMORY) -> None:
         inputs = self.inputs | {"candidates": self.done["candidates"].file}
-        unit = make_unit(
-            "components", 1, self.root, "components", {"partition_bytes": memory // 4}, None, inputs=inputs
-        )
+        settings = {"partition_bytes": memory // 4}
+        unit = make_unit("components", 1, self.root, "components", settings, None, inputs=inputs)
         near.run_components(unit)
         self.done["components"] = self.step("components", [unit])
 
@@ -180,12 +171,9 @@ def check(made: Made, memory: int) -> None:
     for band, (found, _) in enumerate(made.blocks):
         bands.update(dict.fromkeys(set(found), 1 << band))
     assert sorted(row for _, row in pairs) == sorted((handle(a), handle(b), bits) for (a, b), bits in bands.items())
-    wanted = [
-        (band << 20 | i, handle(d), 1 << band)
-        for band, (_, bs) in enumerate(made.blocks)
-        for i, b in enumerate(bs)
-        for d in b
-    ]
+    wanted = []
+    for band, (_, buckets) in enumerate(made.blocks):
+        wanted += [(band << 20 | i, handle(d), 1 << band) for i, bucket in enumerate(buckets) for d in bucket]
     assert sorted(row for _, row in members) == sorted(wanted)
     where = {handle(document): partition for document, partition in place.items()}
     assert all(where[row[0]] == where[row[1]] == partition for partition, row in pairs)
@@ -229,9 +217,19 @@ def test_small_components_share_partitions(tmp_path):
     assert len(tables(made)[0]) == -(-total // (MEMORY // 4))
 
 
+def test_a_large_star_that_moves_nothing_proves_nothing(tmp_path):
+    """Small and large documents in turn: at first nobody has both a smaller and a larger neighbour."""
+    low, high = range(60), range(2000, 2060)
+    pairs = [pair for i in range(59) for pair in ((low[i], high[i]), (high[i], low[i + 1]))]
+    made = Made(tmp_path, [(pairs, [])])
+    made.rounds()
+    assert stepfiles.total(made.done["large_star-00"].entries, "moved") == 0
+    check(made, MEMORY)
+
+
 def test_no_candidates(tmp_path):
     made = Made(tmp_path, [([], []), ([], [])])
-    assert edges(made.done) == 0
+    assert rounds.edges(made.done) == 0
     made.rounds()
     assert tables(made) == ({}, [], [])
 
@@ -302,3 +300,28 @@ def test_a_changed_candidate_is_seen(tmp_path):
     changed = Made(tmp_path, [(blocks[0][0][1:], blocks[0][1]), *blocks[1:]])
     assert changed.rounds() > 0.8 * first
     check(changed, MEMORY)
+
+
+def test_a_run_whose_candidates_do_not_fit_one_worker(run, tmp_path):
+    """Through rounds because of its recipe's memory: the same pairs, clusters, ledger and documents."""
+    draw = random.Random(5)
+    words = [f"word{i}" for i in range(5000)]
+    texts = []
+    for _ in range(5):
+        base = draw.choices(words, k=150)
+        for _ in range(60):
+            at = draw.randrange(150)
+            texts.append(" ".join([*base[:at], draw.choice(words), *base[at + 1 :]]))
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    off = dict.fromkeys(("language", "quality", "scrub", "tokenizer"))
+    found = []
+    for name, memory in (("one", 256 << 20), ("rounds", 1 << 20)):
+        value = {"input": {"paths": [str(tmp_path / "in.jsonl")]}, "output": str(tmp_path / name), **off}
+        facts = run(value | {"dedup": {"memory_bytes": memory}})
+        assert ("large_star-00" in facts["seconds"]) == (name == "rounds")
+        folders = ("dedup/pairs", "dedup/clusters", "ledger", "documents")
+        paths = [sorted(Path(tmp_path, name, folder).glob("*.parquet")) for folder in folders]
+        found.append([sorted(map(str, (row for p in part for row in pq.read_table(p).to_pylist()))) for part in paths])
+        found[-1].append(facts["counts"])
+    assert found[0] == found[1]
+    assert len(found[0][0]) > 1000
