@@ -310,6 +310,7 @@ class Sieve:
     def __init__(self, settings: BloomSettings, about: str = ""):
         self.once = BloomFilter(settings.expected, settings.rate, about)
         self.more = BloomFilter(settings.expected_repeated or -(-settings.expected // 4), settings.rate, about)
+        self.marked = 0  # hashes so far, equal ones counted each time
 
     @property
     def nbytes(self) -> int:
@@ -319,18 +320,31 @@ class Sieve:
     def mark(self, hashes: np.ndarray) -> None:
         """First pass: hashes uint64[n, 2] of any part of the corpus. A part fed twice only makes more work later."""
         self.more.add(hashes[self.once.add(hashes)])
+        self.marked += len(hashes)
 
     def rate_by_bits(self) -> float:
         """The most that a hash that occurs once has as its chance to be let through, measured on the bits."""
         return 1.0 - (1.0 - self.once.rate_by_bits()) * (1.0 - self.more.rate_by_bits())
 
-    def too_low(self) -> str | None:
-        """The setting that was too low: of the filter so full that its rate is more than twice the one asked for.
+    def let_through(self) -> int:
+        """How many of the marked hashes, equal ones counted each time, `repeated` lets through: about so many at most.
 
-        `expected` before `expected_repeated`: a first filter too full marks others as repeated and so fills the second.
+        Each time but the first that one occurs it was known; what `more` mistakes comes on top.
         """
-        filters = {"expected": self.once, "expected_repeated": self.more}
-        return next((name for name, filter in filters.items() if filter.rate_by_bits() > 2 * filter.rate), None)
+        known = self.marked - self.once.count
+        return min(self.marked, 2 * known + math.ceil(self.more.rate_by_bits() * self.once.count))
+
+    def too_low(self) -> dict[str, int]:
+        """The settings that were too low, and what they should exceed: where a rate is more than twice the one asked.
+
+        A first filter that is too full marks others as repeated, up to its rate; these the second is not blamed for.
+        """
+        once, more = self.once.rate_by_bits(), self.more.rate_by_bits()
+        repeated = self.more.count - int(once * self.marked)
+        found = {"expected": self.once.count} if once > 2 * self.once.rate else {}
+        if more > 2 * self.more.rate and repeated > self.more.expected:
+            found["expected_repeated"] = repeated
+        return found
 
     def repeated(self, hashes: np.ndarray) -> np.ndarray:
         """bool[n], second pass: True for every hash that occurs more than once, and for a few others."""

@@ -54,12 +54,15 @@ def from_bytes(blocks: Iterable[bytes]) -> np.ndarray:
 
 
 @kernel
-def _band_hashes(signatures, rows, out):
+def _band_hashes(signatures, rows, wanted, out):
     for i in range(out.shape[0]):
         blank = True
         for k in range(signatures.shape[1]):
             blank &= signatures[i, k] == EMPTY
         for band in range(out.shape[1]):
+            if not wanted[band]:
+                out[i, band] = NO_BUCKET if blank else uint64(0)
+                continue
             h = mix64(uint64(band) + uint64(1))
             for row in range(rows):
                 h = mix64(h ^ uint64(signatures[i, band * rows + row]))
@@ -70,13 +73,16 @@ def _band_hashes(signatures, rows, out):
             out[i, band] = h
 
 
-def band_hashes(signatures: np.ndarray, settings: MinHashSettings) -> np.ndarray:
+def band_hashes(signatures: np.ndarray, settings: MinHashSettings, wanted: Iterable[int] | None = None) -> np.ndarray:
     """uint64[n, bands] of uint32[n, bands x rows]: equal where all rows of a band are equal; NO_BUCKET for no shingles.
 
-    The number of the band is hashed in, so that a hash names its bucket across all bands.
+    The number of the band is hashed in, so that a hash names its bucket across all bands. With `wanted`, the numbers of
+    some bands, the others are left out: 0 wherever there are shingles.
     """
     out = np.empty((len(signatures), settings.bands), np.uint64)
-    _band_hashes(np.ascontiguousarray(signatures), settings.rows, out)
+    asked = np.full(settings.bands, wanted is None)
+    asked[list(wanted or ())] = True
+    _band_hashes(np.ascontiguousarray(signatures), settings.rows, asked, out)
     return out
 
 

@@ -1,10 +1,10 @@
 """Two texts side by side, their difference marked, for people.
 
 The idea: words that occur once in both texts are anchors, and the longest row of them that is in order in both divides
-the texts into pieces, which are compared in the same way (Bram Cohen's patience diff); where no anchor is left, Python's
-`difflib` finds what is equal. The trade-off: words are compared as they are written and white space is not, since
-shingles do not see it either; and a stretch without anchors that is too long for `difflib`, whose time grows with the
-square, counts as changed.
+the texts into pieces, which are compared in the same way (Bram Cohen's patience diff); where no anchor is left,
+Python's `difflib` finds what is equal. The trade-off: words are compared as they are written and white space is not,
+since shingles do not see it either; and a stretch without anchors that is too long for `difflib`, whose time grows with
+the square, counts as changed.
 
 The texts are those of strangers: what a terminal would obey is shown as an escape.
 """
@@ -122,7 +122,9 @@ def side_by_side(left: str, right: str, width: int, colour: bool) -> list[str]:
         lines += _same(stretch[0][1] - shown)
         shown = stretch[-1][2]
         sides = [
-            _column([(equal, text[ends[2 * side] : ends[2 * side + 1]]) for equal, *ends in stretch], side, column, colour)
+            _column(
+                [(equal, text[ends[2 * side] : ends[2 * side + 1]]) for equal, *ends in stretch], side, column, colour
+            )
             for side, text in enumerate(texts)
         ]
         lines += [f"{one}{GAP}{two}".rstrip() for one, two in zip_longest(*sides, fillvalue=" " * column)]

@@ -6,9 +6,9 @@ document is exactly what is covered by windows that stand somewhere before; and 
 one window or a chain of them, in a place that is kept.
 
 An occurrence is compared with the first alone, never with all others, so a text that stands in 100,000 documents costs
-100,000 steps. Each unit of work (a file, say) settles its own documents first, and sends the first occurrence of each
-window only: a hash and a place, 12 bytes, behind 40 bytes a document. The answer names the windows that stand earlier
-in another unit. In both steps the order of arrival decides nothing.
+100,000 steps. Each unit of work (a batch, or a file) settles its own documents first, and sends the first occurrence of
+each window only: a hash and a place, 12 bytes, behind 40 bytes a document. The answer names the windows that stand
+earlier in another unit. In both steps the order of arrival decides nothing.
 
 Neighbouring windows whose first occurrences are neighbours too are one claim: "these units are those". A claim is made
 by 64-bit hashes, and checked before it counts (see `substring.digests`).
@@ -241,9 +241,9 @@ def resolve(blocks: Sequence[bytes]) -> list[np.ndarray]:
     hashes = np.concatenate([np.empty(0, np.uint64), *(part[1] for part in unpacked)])
     units = np.concatenate([np.empty(0, np.uint32), *(part[2] for part in unpacked)])
     owner = np.repeat(np.arange(len(documents)), documents["windows"])
-    place = precedence(documents["rank"], documents["key"], documents["handle"])[owner]
+    place = precedence(documents["rank"], documents["key"], documents["handle"]).astype(np.uint64)[owner]
     first = np.empty(len(hashes), np.int64)
-    _firsts(hashes, place.astype(np.uint64), first)
+    _firsts(hashes, place, first)
     lost = np.flatnonzero(first != np.arange(len(first)))
     bounds = np.cumsum([0, *(len(part[1]) for part in unpacked)])
     answers = []

@@ -1,6 +1,6 @@
 """What a sample of documents tells of the candidate pairs and buckets of all of them.
 
-Each document is in the sample with one chance `share`, so a pair is with share^2: pairs seen over share^2 is an estimate
+Each document is in the sample with one chance, `share`, and a pair with share^2: pairs seen over share^2 is an estimate
 without bias (Horvitz and Thompson 1952). Its variance has two parts: that of each pair, and that of pairs with a
 document in common, which come and go together (Frank, "Estimation of graph totals", Scand. J. Statist. 4, 1977). The
 interval is that of a Poisson count (Garwood 1936) of the same mean and variance, since few pairs are far from normal.
@@ -23,7 +23,7 @@ ENOUGH = 10  # pairs, had they come one by one: an interval of a factor of two e
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and the ends of its 95 % interval."""
+    """A number and the ends of its 95 % interval; equal where it is known."""
 
     value: float
     low: float
@@ -60,53 +60,55 @@ class Pairs:
 
 
 def estimate(bands: np.ndarray, copies: np.ndarray, content: np.ndarray, share: float) -> Pairs:
-    """Of a sample of documents: band hashes uint64[n, b], how often each text occurs int64[n] (of all documents), the
-    number of its text int64[n] (equal texts are no pair), and the chance to be in the sample.
+    """From the documents of a sample: band hashes uint64[n, b] as `candidates.band_hashes` gives them; how many of all
+    documents have its text, int64[n]; a number for its text, int64[n], since equal texts are no pair; the share.
     """
     weight = 1.0 / copies
     rows = np.flatnonzero(bands[:, 0] != NO_BUCKET)
-    found, hot, hot_buckets = [], np.zeros(len(bands), bool), 0
-    largest: tuple[float, float, int] = (0.0, 0.0, 0)  # weight, its squares, documents
-    buckets = 0
+    found, hot, hot_buckets, buckets = [], np.zeros(len(bands), bool), 0, 0
+    largest = (0.0, 0.0, 0)  # of a bucket: weights, their squares, documents
     for band in range(bands.shape[1]):
         hashes, bucket = np.unique(bands[rows, band], return_inverse=True)
-        sizes, total = np.bincount(bucket), np.bincount(bucket, weight[rows])
-        squares = np.bincount(bucket, weight[rows] ** 2)
-        buckets += len(hashes)
-        above = _surely_above(total, squares * (1 - share), ALL_PAIRS * share)
-        hot_buckets += int(above.sum())
-        hot[rows[above[bucket]]] = True
+        sizes, total, squares = (np.bincount(bucket, weight[rows] ** power) for power in (0, 1, 2))
+        above = _surely_above(total, (1 - share) * squares, ALL_PAIRS * share)
         shared = np.flatnonzero(sizes > 1)
         if len(shared):
             most = shared[np.argmax(total[shared])]
             largest = max(largest, (float(total[most]), float(squares[most]), int(sizes[most])))
-        entries = np.zeros(len(rows), ENTRY)
-        entries["hash"], entries["handle"] = bands[rows, band], rows
-        pairs, _ = bucket_pairs(entries[~above[bucket]], band)
-        found.append(pairs)
+        hot[rows[above[bucket]]] = True
+        hot_buckets += int(above.sum())
+        buckets += len(hashes)
+        entries = np.zeros(int((~above[bucket]).sum()), ENTRY)
+        entries["hash"], entries["handle"] = bands[rows, band][~above[bucket]], rows[~above[bucket]]
+        found.append(bucket_pairs(entries, band)[0])
     pairs = merge_pairs(found)
-    a, b = pairs["a"], pairs["b"]
-    other = content[a] != content[b]
-    a, b = a[other], b[other]
-    value = weight[a] * weight[b]
-    at = [np.bincount(np.r_[a, b], np.r_[v, v], len(bands)) for v in (value, value**2)]
-    variance = (1 - share**2) * (value**2).sum() + (1 - share) * (at[0] ** 2 - at[1]).sum()
-    count = float(value.sum())
-    most = None
-    if largest[2]:
-        # The largest of so many: a small one that the sample happens to hold whole must stay possible
-        told = interval(largest[0], (1 - share) * largest[1])
-        low = interval(largest[0], (1 - share) * largest[1], TAIL / buckets).low
-        most = Estimate(largest[0] / share, max(low / share, largest[0]), told.high / share)
+    pairs = pairs[content[pairs["a"]] != content[pairs["b"]]]
+    count, variance = _pairs(pairs["a"], pairs["b"], weight, share)
     return Pairs(
-        pairs=interval(count, variance if share < 1 else 0.0).times(share**-2 if count or share < 1 else 0.0),
-        seen=len(a),
-        enough=share == 1 or (variance > 0 and count**2 / variance >= ENOUGH),
+        pairs=interval(count, variance).times(share**-2) if share < 1 else Estimate(count, count, count),
+        seen=len(pairs),
+        enough=share == 1 or count**2 >= ENOUGH * variance > 0,
         hot_documents=float(weight[hot].sum() / share),
         hot_buckets=hot_buckets,
-        largest=most,
+        largest=_largest(*largest[:2], buckets, share) if largest[2] else None,
         largest_seen=largest[2],
     )
+
+
+def _pairs(a: np.ndarray, b: np.ndarray, weight: np.ndarray, share: float) -> tuple[float, float]:
+    """(sum of the weights of the pairs of a sample, an estimate without bias of its variance)."""
+    value = weight[a] * weight[b]
+    once, squares = (np.bincount(np.r_[a, b], np.r_[v, v], len(weight)) for v in (value, value**2))
+    together = float((once**2 - squares).sum())  # over ordered pairs of pairs with a document in common
+    return float(value.sum()), (1 - share**2) * float((value**2).sum()) + (1 - share) * together
+
+
+def _largest(total: float, squares: float, buckets: int, share: float) -> Estimate:
+    """Documents in the bucket that is the largest of so many in the sample, which may hold a small one whole: so the
+    lower end is that of all of them at once (Bonferroni), and not below what was seen."""
+    variance = (1 - share) * squares
+    found, low = interval(total, variance), interval(total, variance, TAIL / buckets).low
+    return Estimate(total / share, max(low / share, total), found.high / share)
 
 
 def _surely_above(total: np.ndarray, variance: np.ndarray, limit: float) -> np.ndarray:

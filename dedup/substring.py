@@ -6,15 +6,18 @@ data makes language models better", arXiv:2107.06499) do so with a suffix array.
 occurrence, the first as well, and cuts between bytes, which tears UTF-8 characters apart; here the first occurrence
 stays (by rank and key of the document, then by place), and a cut ends between words or between characters.
 
-The steps, for pipelines whose text never crosses a shuffle (`remove_repeats` runs them in memory):
+The steps, for pipelines whose text never crosses a shuffle (`remove_repeats` runs them in memory). Texts come in
+batches, of any size and with any documents in them, and are read again for each:
 
-1. a unit (a file): `anchors` of each batch, kept with the unit; `thinned`, `anchor_blocks`: 8 bytes an anchor are sent
-2. a partition: `repeated`: which anchors of each unit occur twice in the corpus
-3. a unit: `windows` of the documents `holding` such an anchor, read again; `gather`, `window_blocks`
-4. a partition: `resolve`: which windows stand first in another unit
-5. a unit: `claims`: these units of text are those of that document
-6. where either text is, read again: `digests` of claimed units; a claim counts where both are equal
-7. a unit: `cuts` of the claims that count, as byte spans
+1. a batch: `anchors`; `thinned`, `anchor_blocks`: 8 bytes an anchor are sent
+2. a partition: `repeated`: which anchors of each batch occur twice in the corpus
+3. a batch: `windows` at these anchors; `gather`, `window_blocks`: 12 bytes a window are sent
+4. a partition: `resolve`: which windows stand first in another batch
+5. a batch: `windows` and `gather` again, `claims`: these units of text are those of that document
+6. where either text is: `digests` of claimed units; a claim counts where both are equal
+7. a batch: `cuts` of the claims that count, as byte spans
+
+What is claimed of a document depends on its text and those before it alone, not on what else is in its batch.
 
 With words as units, white space between them may differ: a passage set in other lines is the same passage. What cutting
 brings together may repeat something once more; that is not looked for again.

@@ -61,7 +61,7 @@ def run(
     work, WorkError when the work failed; the same call then goes on.
     """
     sources = sources_of(recipe)
-    _check(recipe, runner)
+    check(recipe, runner)
     beside = phases.beside(recipe)
     parts = index.open_indexes(recipe)
     root = directory(recipe)
@@ -118,7 +118,7 @@ def sources_of(recipe: Recipe) -> list[dict[str, Any]]:
     return inputs.units(recipe.input.paths, recipe.input.root, options, recipe.output)
 
 
-def _check(recipe: Recipe, runner: str) -> None:
+def check(recipe: Recipe, runner: str) -> None:
     """What can be known to fail is told before any work."""
     if runner == "dataflow":
         raise RequestError(

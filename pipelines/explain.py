@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..console import RequestError
+from ..dedup.differences import printable
 from .driver import load_facts
 
 MOST = 20  # records shown for one name: published corpora repeat ids
@@ -52,13 +53,13 @@ def explain(root: str | Path, name: str) -> Iterator[str]:
     for source, record in places[:MOST]:
         mine = [r for r in rows if (r["source"], r["record"]) == (source, record)]
         first = mine[0]
-        yield f"{source}:{record}"
-        yield f"  id   {first['id'] or '(none)'}"
+        yield printable(f"{source}:{record}")
+        yield f"  id   {printable(first['id'] or '(none)')}"
         yield f"  key  {first['key'].hex()}"
         for row in mine:
             yield "  " + _row(row)
-            if row["rule"] in ("exact_duplicate", "near_duplicate"):
-                yield from (f"       {line}" for line in _twin(root, row))
+            if row["stage"] == "dedup":
+                yield from (f"       {line}" for line in _duplicate(root, row))
             if row["action"] == "keep":
                 yield from (f"       {line}" for line in _tokens(root, row["key"]))
     if len(places) > MOST:
@@ -72,15 +73,27 @@ def _row(row: dict[str, Any]) -> str:
     if row["threshold"] is not None:
         text += f"  threshold {row['threshold']:g}"
     if row["detail"]:
-        text += f"  {row['detail']}"
+        text += f"  {printable(row['detail'])}"
     return f"{text}  (version {row['version']})"
 
 
-def _twin(root: str | Path, row: dict[str, Any]) -> Iterator[str]:
-    kept = json.loads(row["detail"])["kept"]
-    found = [r for r in find(root, kept) if r["action"] != "edit"]
-    for twin in found[:1]:
-        yield f"the one that stays: {twin['source']}:{twin['record']}  id {twin['id']}  ({twin['action']})"
+def _duplicate(root: str | Path, row: dict[str, Any]) -> Iterator[str]:
+    """What deduplication dropped a record for, or cut out of it."""
+    detail, stays = json.loads(row["detail"]), "the one that stays"
+    for unit in ("lines", "paragraphs"):
+        if unit in detail:
+            count, numbers = detail[f"removed_{unit}"], detail[unit]
+            more = ", ..." if count > len(numbers) else ""
+            yield f"{unit} cut that stand elsewhere: {count:,}, numbers {', '.join(map(str, numbers))}{more}"
+    if "passages" in detail:
+        yield f"passages cut that stand elsewhere: {detail['passages']:,}, {detail['bytes']:,} bytes"
+        stays = "where the longest of them stays"
+    if "index" in detail:
+        yield f"{stays}: a document of the earlier run with index {detail['index']}  id {printable(detail['id'] or '')}"
+    elif "kept" in detail:
+        for twin in [row for row in find(root, detail["kept"]) if row["action"] != "edit"][:1]:
+            place = printable(f"{twin['source']}:{twin['record']}")
+            yield f"{stays}: {place}  id {printable(twin['id'] or '(none)')}  ({twin['action']})"
 
 
 def _tokens(root: str | Path, key: bytes) -> Iterator[str]:

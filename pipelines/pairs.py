@@ -45,31 +45,38 @@ class Member:
 
 
 def inspect(root: str | Path, near: float | None, limit: int, width: int, colour: bool) -> Iterator[str]:
-    """Lines that show at most `limit` pairs of a whole run: at least half of them, where there are so many, of a
-    similarity of `near` or more, the nearest first, then those below it.
-
-    `near`: by default the threshold of the recipe. `width`, `colour`: see `side_by_side`. Raises RequestError.
-    """
+    """Lines that show pairs of a whole run; see `gather` for which, `side_by_side` for how. Raises RequestError."""
     facts = driver.load_facts(root)
     recipe = validate(Recipe, facts["recipe"], f"{root}/run.json")
     minhash = recipe.dedup.minhash
     if minhash is None:
         raise RequestError(f"{root}: the recipe has no dedup.minhash, so no pair was measured")
-    pairs = nearest(root, facts["files"], minhash.threshold if near is None else near, limit)
-    if not pairs:
-        yield f"{root}: no two documents were measured"
-    members = {key: Member(key) for pair in pairs for key in (pair["a"], pair["b"])}
-    removed = _removed(root, facts["files"], members)
-    _find_rows(root, facts["files"], members)
-    _find_texts(root, facts["files"], recipe, members)
-    for number, pair in enumerate(pairs, 1):
-        both = [members[pair[name]] for name in ("a", "b")]
+    found = gather(root, facts["files"], recipe, minhash.threshold if near is None else near, limit)
+    if not found:
+        yield f"{root}: no pair was measured"
+    removed = _removed(root, facts["files"], {key for pair, *_ in found for key in (pair["a"], pair["b"])})
+    for number, (pair, *both) in enumerate(found, 1):
         yield f"{number}. " + _heading(pair, minhash, removed)
         for name, member in zip(("left", "right"), both, strict=True):
             yield f"   {name:6}{_name(member)}"
         if all(member.text is not None for member in both):
             yield from side_by_side(*(member.text for member in both), width, colour)
         yield ""
+
+
+def gather(
+    root: str | Path, files: Iterable[str], recipe: Recipe, near: float, limit: int
+) -> list[tuple[dict[str, Any], Member, Member]]:
+    """Pairs (see `nearest`), each a row of dedup/pairs, with what is known of its documents."""
+    pairs = nearest(root, files, near, limit)
+    members = {key: Member(key) for pair in pairs for key in (pair["a"], pair["b"])}
+    _find_rows(root, files, members)
+    _name_runs(recipe, members)
+    _find_texts(root, files, members)
+    wanted = [member for member in members.values() if member.row is not None and member.text is None]
+    if wanted:
+        _read_again(recipe, wanted)
+    return [(pair, members[pair["a"]], members[pair["b"]]) for pair in pairs]
 
 
 def nearest(root: str | Path, files: Iterable[str], near: float, limit: int) -> list[dict[str, Any]]:
@@ -101,8 +108,8 @@ def _among(column: pa.Array, members: Iterable[bytes]) -> np.ndarray:
     return np.flatnonzero(pc.is_in(column.cast(pa.binary()), pa.array(sorted(members), pa.binary())))
 
 
-def _removed(root: str | Path, files: Iterable[str], members: dict[bytes, Member]) -> dict[bytes, bytes]:
-    """Key -> key of the one that stays for it, of those members that were dropped as near duplicates."""
+def _removed(root: str | Path, files: Iterable[str], members: set[bytes]) -> dict[bytes, bytes]:
+    """Key -> key of the one that stays for it, of those `members` that were dropped as near duplicates."""
     found: dict[bytes, bytes] = {}
     for batch in _batches(root, files, "dedup/clusters/", CLUSTER_ROWS):
         mine = batch.take(pa.array(_among(batch.column("dropped"), members)))
@@ -152,20 +159,14 @@ def _find_rows(root: str | Path, files: Iterable[str], members: dict[bytes, Memb
             member.cut = True
 
 
-def _find_texts(root: str | Path, files: Iterable[str], recipe: Recipe, members: dict[bytes, Member]) -> None:
-    for member in members.values():
-        if member.row is None:
-            member.missing = "of an earlier run"
-    _name_runs(recipe, members)
+def _find_texts(root: str | Path, files: Iterable[str], members: dict[bytes, Member]) -> None:
+    """Texts that the run holds as they were compared."""
     whole = {key for key, member in members.items() if member.row is not None and not member.cut}
     for name in files:
         if name.startswith(("documents/", "rejected/")) and name.endswith(".parquet"):
             for key, text in _texts(Path(root, name), whole):
                 if name.startswith("documents/") or len(text) < SAMPLE_CHARACTERS:  # samples are cut
                     members[key].text = text
-    wanted = [member for member in members.values() if member.row is not None and member.text is None]
-    if wanted:
-        _read_again(recipe, wanted)
 
 
 def _texts(path: Path, keys: set[bytes]) -> Iterator[tuple[bytes, str]]:
@@ -182,6 +183,8 @@ def _texts(path: Path, keys: set[bytes]) -> Iterator[tuple[bytes, str]]:
 def _name_runs(recipe: Recipe, members: dict[bytes, Member]) -> None:
     """Say of documents of earlier runs which run that is, where its index is still in its place."""
     old = {key for key, member in members.items() if member.row is None}
+    for key in old:
+        members[key].missing = "of an earlier run whose index is not there any more: no text"
     for place in recipe.dedup.against if old else ():
         try:
             told = json.loads(Path(place, index.FACTS).read_text())

@@ -13,7 +13,8 @@ All records are read; those of the sample go through the first and the last phas
 - disk: the sample's files by its share; candidate pairs and shingle sets by their number.
 
 The trade-off of a small sample is in the pairs: see there. How many documents are dropped as near duplicates follows
-from pairs in no simple way and is not said: at most one a pair, and one a document of a hot bucket.
+from pairs in no simple way and is not said: at most one a pair, and one a document of a hot bucket. Repeated paragraphs
+and passages, the tokeniser and the token shards are left out.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..console import Progress
-from ..dedup.candidates import ENTRY, band_hashes
+from ..dedup.candidates import ALL_PAIRS, ENTRY, band_hashes
 from ..dedup.sampling import Estimate, Pairs, estimate
 from ..dedup.shingles import shingle_sets
 from ..document import key_words
@@ -79,6 +80,7 @@ class Prediction:
 
 def predict(recipe: Recipe, share: float) -> Prediction:
     """What a run of this recipe would meet, from this share of its records. Raises RequestError."""
+    driver.check(recipe, "local")
     sources, beside, parts = driver.sources_of(recipe), phases.beside(recipe), index.open_indexes(recipe)
     with tempfile.TemporaryDirectory(prefix="gristmill-plan-") as root:
         prepare(root)
@@ -86,7 +88,7 @@ def predict(recipe: Recipe, share: float) -> Prediction:
             stage.prepare()
         _warm(recipe, root)
         form = None if recipe.dedup.exact is None else recipe.dedup.exact.form
-        sources = [tallied(unit, f"{root}/work/tally-{i}", form) for i, unit in enumerate(sources)]
+        sources = [tallied(unit, str(Path(root, "work", f"tally-{i}")), form) for i, unit in enumerate(sources)]
         units = phases.plan_documents(recipe, root, sources, None, share, beside)
         done, first = _do(units)
         last = _do(phases.plan_corpus(recipe, root, {"documents": done}))[1]
@@ -95,11 +97,15 @@ def predict(recipe: Recipe, share: float) -> Prediction:
 
 def _warm(recipe: Recipe, root: str) -> None:
     """Load what is loaded once, so that it is not taken for the cost of documents."""
+    minhash = recipe.dedup.minhash
     builder = PartBuilder("")
     builder.add(0, "a few words of no meaning that are there to be read", {})
     stages = documents.build_stages(documents.stage_settings(recipe), root)
     passed = documents.pass_stages(builder.take().batch, stages, documents.signal_schema(stages))
     documents.hashes(passed.batch, recipe.dedup.of_hashes(), passed.signals.take(pa.array(passed.rows)))
+    if minhash is not None:
+        band_hashes(np.zeros((1, minhash.permutations), np.uint32), minhash)
+        shingle_sets(pa.array(["a few words"], pa.large_string()), minhash)
 
 
 def _do(units: list[Unit]) -> tuple[Done, float]:
@@ -119,7 +125,8 @@ def _proportion(hits: int, of: int, share: float, all_: int) -> Estimate:
     p, n, z = hits / of, of / (1 - share), NORMAL
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     spread = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return Estimate(p * all_, max(0.0, middle - spread) * all_, min(1.0, middle + spread) * all_)
+    low, high = (middle - spread if hits else 0.0), (middle + spread if hits < of else 1.0)
+    return Estimate(p * all_, low * all_, high * all_)
 
 
 class _Sample:
@@ -187,7 +194,7 @@ class _Sample:
                 "candidates and verification": banding / self.share + in_pairs * length * shingling,
                 "documents": last / self.share,
             },
-            disk=self._disk(kept.value, in_pairs * length * shingles, pairs.pairs.value if pairs else 0.0, shingles),
+            disk=self._disk(compared.value / max(kept.value, 1), in_pairs * length, pairs, shingles),
         )
 
     def _compared(self, kept: Estimate) -> Estimate:
@@ -244,14 +251,19 @@ class _Sample:
                     return (time.process_time() - start) / size, count / size
         return ((time.process_time() - start) / size, count / size) if size else (0.0, 0.0)
 
-    def _disk(self, kept: float, candidates: float, pairs: float, shingles: float) -> dict[str, float]:
-        """Bytes between the phases, and of what stays."""
+    def _disk(self, different: float, compared: float, pairs: Pairs | None, shingles: float) -> dict[str, float]:
+        """Bytes between the phases, and of what stays.
+
+        `different`: share of the documents whose texts differ; `compared`: bytes of the texts to be compared;
+        `shingles`: a byte of text.
+        """
         size = {folder: self._size(folder) / self.share for folder in ("work", "documents", "ledger", "signals")}
-        stays = {folder: size[folder] for folder in ("documents", "ledger", "signals")}
+        size["work"] += 8 * shingles * compared + PAIR_BYTES * (pairs.pairs.value if pairs else 0.0)
+        size["documents"] *= different
         if self.recipe.dedup.index:
-            lengths = _column(self.hashes, "bytes").to_numpy().sum() / self.share
-            stays["index"] = self.hashes.nbytes / self.share + 8 * shingles * lengths
-        return {"work, until the run is whole": size["work"] + 8 * candidates + PAIR_BYTES * pairs, **stays}
+            texts = float(_column(self.hashes, "bytes").to_numpy().sum())
+            size["index"] = (self.hashes.nbytes + 8 * shingles * texts) / self.share
+        return size
 
     def _size(self, folder: str) -> int:
         """Bytes that the sample left in a folder: of work/ the texts and hashes, which grow with the documents."""
@@ -262,7 +274,9 @@ class _Sample:
 
 def _column(table: pa.Table, name: str) -> pa.Array:
     """A column as one array."""
-    return pa.concat_arrays(table.column(name).chunks) if table.num_rows else pa.array([], table.schema.field(name).type)
+    return (
+        pa.concat_arrays(table.column(name).chunks) if table.num_rows else pa.array([], table.schema.field(name).type)
+    )
 
 
 # -- said ------------------------------------------------------------------------------------------------------------
@@ -282,21 +296,23 @@ def lines(found: Prediction) -> Iterator[str]:
     if found.pairs is not None:
         yield from _pair_lines(found.pairs, found.share)
     for what, seconds in found.seconds.items():
-        yield f"{seconds:>14,.0f} s of CPU about, {what}"
+        yield f"CPU             {seconds:>14,.1f} s about, {what}"
     for what, size in found.disk.items():
-        yield f"{_bytes(size):>14} of disk about, {what}"
+        yield f"disk            {_bytes(size):>14} about, {what}/{' until the run is whole' if what == 'work' else ''}"
 
 
 def _pair_lines(pairs: Pairs, share: float) -> Iterator[str]:
     yield f"candidate pairs {_told(pairs.pairs)}; {pairs.seen:,} in the sample"
     if not pairs.enough:
-        yield "                too few to go by: the interval is what is known; a larger --sample sees its square more"
+        yield f"{'':16}too few to go by: only the interval is known; twice the --sample sees four times as many"
     if pairs.hot_buckets:
-        yield f"hot buckets     {pairs.hot_documents:>14,.0f} documents about in {pairs.hot_buckets:,} of them or more"
+        told = f"in {pairs.hot_buckets:,} or more of above {ALL_PAIRS} documents"
+        yield f"hot buckets     {pairs.hot_documents:>14,.0f} documents about, {told}"
     if pairs.largest is not None:
-        yield f"largest bucket  {_told(pairs.largest)}; {pairs.largest_seen:,} in the sample"
+        told = f"{pairs.largest.low:,.0f} to {pairs.largest.high:,.0f}"
+        yield f"largest bucket  {told:>14} documents; {pairs.largest_seen:,} in the sample"
     if share < 1:
-        yield f"                one of less than {UNSEEN / share:,.0f} documents may be missing in the sample"
+        yield f"{'':16}one of less than {UNSEEN / share:,.0f} documents may be missing in the sample"
 
 
 def _told(number: Estimate) -> str:

@@ -49,16 +49,15 @@ def sieve_of(unit: Unit, hashes: Iterator[np.ndarray]) -> None:
     from ...dedup.bloom import Sieve
     from ...dedup.paragraph_settings import BloomSettings
 
-    sieve, count = Sieve(settings_of(BloomSettings, unit.settings["bloom"])), 0
+    sieve = Sieve(settings_of(BloomSettings, unit.settings["bloom"]))
     for part in hashes:
         sieve.mark(part)
-        count += len(part)
         progress()
     with Commit(unit) as commit:
         sieve.more.save(Path(commit.file("work/sieves", ".bloom")))
         rates = {"false_positive_rate": sieve.rate_by_bits(), "asked_rate": sieve.once.rate}
-        counts = {"hashes": count, "different": sieve.once.count, "repeated": sieve.more.count, "bytes": sieve.nbytes}
-        commit.finish({**counts, **rates, "too_low": sieve.too_low()})
+        counts = {"hashes": sieve.marked, "different": sieve.once.count, "let_through": sieve.let_through()}
+        commit.finish({**counts, "bytes": sieve.nbytes, **rates, "too_low": sieve.too_low()})
 
 
 def repeated(unit: Unit, hashes: np.ndarray) -> np.ndarray:

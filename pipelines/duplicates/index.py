@@ -2,7 +2,7 @@
 
 A row for every document that reached deduplication, kept or removed: key, id, rank, hashes, signature, the key of the
 one that stayed for it (`cluster`), the rule that removed it, and with `verify: exact` its sorted shingle hashes. In a
-later run the parts of the index are more units, numbered from OLD_UNITS. Old always wins: the ranks of old documents are
+later run the parts of the index are more units, numbered from OLD_UNITS. Old always wins: ranks of old documents are
 moved below all others, so they come first in every order, and no step tells an old document anything.
 
 Which old documents take part in a step: those that took part in it then; where clusters are stars only those that

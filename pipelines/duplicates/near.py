@@ -56,11 +56,11 @@ def band_blocks(
 
 def reduce_candidates(unit: Unit, block: int, values: list[bytes]) -> None:
     """Candidate pairs of one (band, partition); members of large buckets as lists."""
-    from ...dedup.candidates import bucket_pairs, from_bytes
+    from ...dedup.candidates import bucket_pairs, from_bytes, large_buckets
 
     pairs, big = bucket_pairs(from_bytes(values), block // unit.settings["partitions"])
     pairs = pairs[~(index.is_old(pairs["a"]) & index.is_old(pairs["b"]))]
-    sizes = np.unique(big["bucket"], return_counts=True)[1]
+    hot, largest = large_buckets(big)
     write_block(
         unit,
         "work/candidates",
@@ -72,9 +72,9 @@ def reduce_candidates(unit: Unit, block: int, values: list[bytes]) -> None:
         ],
         {
             "pairs": len(pairs),
-            "large_buckets": len(sizes),
+            "large_buckets": hot,
             "in_large_buckets": len(big),
-            "largest_bucket": int(sizes.max(initial=0)),
+            "largest_bucket": largest,
         },
     )
 

@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...document import key_words, text_buffers
-from ...exchange import ExchangeWriter, Index, read_table
+from ...exchange import ExchangeWriter, Index, read_exchange, read_table
 from ...filters.cuts import cut
 from ...filters.rule import Cuts
 from .. import stepfiles
@@ -50,7 +50,7 @@ MOST_COPIED = 20  # passages reported
 
 WINDOW_BYTES = 130  # that a unit holds for a window: of dedup.anchors and dedup.repeats
 ANCHOR_BYTES = 40  # that a partition holds for an anchor, its block and the answer included
-SENT_BYTES = 80  # the same for a window
+SENT_BYTES = 110  # the same for a window
 
 # What belongs to a partition and a cell: hashes of anchors, windows, or answers, as dedup.repeats packs them
 BLOCKS = pa.schema(
@@ -201,8 +201,22 @@ def _answer(writer: ExchangeWriter, asked: pa.Table, answers: list[np.ndarray]) 
             writer.add(_blocks([(cell, *more, answer.tobytes())]), np.array([cell]))
 
 
+def _read_blocks(files: list[tuple[str, Index]], destination: int) -> pa.Table:
+    """BLOCKS without a copy of what was read, in the order of the files."""
+    return pa.Table.from_batches(read_exchange(files, destination, BLOCKS), BLOCKS)
+
+
 def _buffers(table: pa.Table) -> list[pa.Buffer]:
-    return [block.as_buffer() for block in table.column("block").combine_chunks()]
+    return [block.as_buffer() for block in table.column("block")]
+
+
+def _by_piece(table: pa.Table) -> dict[int, list[tuple[int, pa.Buffer]]]:
+    """piece -> [(partition, block), ...], partitions ascending as the files are."""
+    found: dict[int, list[tuple[int, pa.Buffer]]] = {}
+    place = zip(*(table.column(name).to_pylist() for name in ("piece", "partition")), strict=True)
+    for (piece, partition), block in zip(place, _buffers(table), strict=True):
+        found.setdefault(piece, []).append((partition, block))
+    return found
 
 
 # -- which anchors are repeated --------------------------------------------------------------------------------------
@@ -217,12 +231,11 @@ def run_anchors(unit: Unit) -> None:
     with Commit(unit) as commit:
         writer = _writer(unit, commit, "work/passage_anchors", BLOCKS)
         for cell, pieces in _cells(unit):
-            found = []
-            for _, _, batch in pieces:
-                found.append(anchors(batch.column("text"), settings.words, settings.length)[0])
+            for piece, _, batch in pieces:
+                found = anchors(batch.column("text"), settings.words, settings.length)[0]
+                count += len(found)
+                _send(writer, cell, piece, anchor_blocks(thinned(found), unit.settings["partitions"]))
                 progress(batch.num_rows)
-            count += sum(map(len, found))
-            _send(writer, cell, 0, anchor_blocks(thinned(np.concatenate(found)), unit.settings["partitions"]))
         commit.index("work/passage_anchors", writer.close())
         commit.finish({"anchors": count})
 
@@ -231,7 +244,7 @@ def run_repeated(unit: Unit) -> None:
     """Tell the units which anchors of one partition occur twice."""
     from ...dedup.repeats import repeated
 
-    asked = read_table(_files(unit, "passage_anchors"), unit.number, BLOCKS)
+    asked = _read_blocks(_files(unit, "passage_anchors"), unit.number)
     answers = repeated(_buffers(asked))
     with Commit(unit) as commit:
         writer = _writer(unit, commit, "work/passage_repeated", BLOCKS)
@@ -252,12 +265,12 @@ def _gathered(unit: Unit) -> Iterator[tuple[int, int, np.ndarray, pa.RecordBatch
     settings, files = _settings(unit), _files(unit, "passage_repeated")
     ranks = np.concatenate([batch.column("rank").to_numpy() for _, batch in known(unit, unit.number)])
     for cell, pieces in _cells(unit):
-        told = _buffers(read_table(files, cell, BLOCKS))  # in order of the partitions, so ascending
-        repeated = np.concatenate([np.empty(0, np.uint64), *(np.frombuffer(block, "<u8") for block in told)])
+        told = _by_piece(_read_blocks(files, cell))
         for piece, rows, batch in pieces:
             progress(batch.num_rows)
-            if not len(repeated):
+            if piece not in told:
                 continue
+            repeated = np.concatenate([np.frombuffer(block, "<u8") for _, block in told[piece]])  # ascending
             text, every = batch.column("text"), np.arange(len(rows))
             found = windows(text, every, settings.words, settings.length, repeated, unit.settings["partitions"])
             if len(found):
@@ -283,7 +296,7 @@ def run_resolve(unit: Unit) -> None:
     """Tell the units which windows of one partition stand first elsewhere."""
     from ...dedup.repeats import resolve
 
-    asked = read_table(_files(unit, "passage_windows"), unit.number, BLOCKS)
+    asked = _read_blocks(_files(unit, "passage_windows"), unit.number)
     answers = resolve(_buffers(asked))
     with Commit(unit) as commit:
         writer = _writer(unit, commit, "work/passage_resolve", BLOCKS)
@@ -297,7 +310,9 @@ def run_resolve(unit: Unit) -> None:
 
 def run_claims(unit: Unit) -> None:
     """Keep what of one unit is said to stand elsewhere, and ask those who have it there."""
+    from ...dedup.candidates import units_and_rows
     from ...dedup.repeats import LOST, claims
+    from ...dedup.substring import digests
 
     settings, files = _settings(unit), _files(unit, "passage_resolve")
     told, answers = -1, {}
@@ -307,57 +322,43 @@ def run_claims(unit: Unit) -> None:
         requests = _writer(unit, commit, "work/passage_requests", REQUESTS)
         for cell, piece, rows, batch, gathered in _gathered(unit):
             if cell != told:
-                told, answers, asked = cell, _by_piece(read_table(files, cell, BLOCKS)), 0
+                told, answers, asked = cell, _by_piece(_read_blocks(files, cell)), 0
             lost = {partition: np.frombuffer(block, LOST) for partition, block in answers.get(piece, ())}
             found = claims(gathered, lost, settings.length, settings.within_documents)
-            count += len(found)
-            if len(found):
-                asked += _ask(cell, asked, rows, batch, found, settings.words, kept, requests)
+            if not len(found):
+                continue
+            _, row = units_and_rows(found["handle"])
+            span = found["unit"], found["count"]
+            digest = digests(batch.column("text"), np.searchsorted(rows, row), *span, settings.words)
+            questions, to, request = _requests(cell, asked, found, digest)
+            requests.add(questions, to)
+            columns = [row, *(found[name].astype(np.int64) for name in ("start", "end")), asked + request]
+            arrays = [pa.array(column) for column in columns]
+            kept.add(pa.RecordBatch.from_arrays(arrays, schema=CLAIMS), np.full(len(row), cell))
+            count, asked = count + len(found), asked + questions.num_rows
         commit.index("work/passage_claims", kept.close())
         commit.index("work/passage_requests", requests.close())
         commit.finish({"claims": count})
 
 
-def _by_piece(table: pa.Table) -> dict[int, list[tuple[int, pa.Buffer]]]:
-    """piece -> [(partition, answer), ...]."""
-    found: dict[int, list[tuple[int, pa.Buffer]]] = {}
-    place = zip(*(table.column(name).to_pylist() for name in ("piece", "partition")), strict=True)
-    for (piece, partition), block in zip(place, _buffers(table), strict=True):
-        found.setdefault(piece, []).append((partition, block))
-    return found
+def _requests(
+    cell: int, asked: int, found: np.ndarray, digest: np.ndarray
+) -> tuple[pa.RecordBatch, np.ndarray, np.ndarray]:
+    """(REQUESTS, destinations, which of them each claim makes): equal questions of a piece are asked once.
 
-
-def _ask(
-    cell: int,
-    asked: int,
-    rows: np.ndarray,
-    batch: pa.RecordBatch,
-    found: np.ndarray,
-    words: bool,
-    kept: ExchangeWriter,
-    requests: ExchangeWriter,
-) -> int:
-    """Write the claims of one piece, dedup.repeats.CLAIM[c], and their requests, equal ones once; how many these are.
-
-    `asked`: requests of the cell so far, from which their numbers go on.
+    `found` dedup.repeats.CLAIM[c]; `digest` uint64[c, 2] of the text claimed; `asked`: requests of the cell so far,
+    from which their numbers go on.
     """
     from ...dedup.candidates import units_and_rows
-    from ...dedup.substring import digests
 
-    row = units_and_rows(found["handle"])[1]
-    digest = digests(batch.column("text"), np.searchsorted(rows, row), found["unit"], found["count"], words)
     place = np.stack([found["of_handle"].astype(np.uint64), found["of_unit"], found["count"]], axis=1)
-    one, request, copies = np.unique(
-        np.concatenate([place, digest], axis=1), axis=0, return_inverse=True, return_counts=True
-    )
-    columns = [row, found["start"].astype(np.int64), found["end"].astype(np.int64), asked + request.reshape(-1)]
-    kept.add(pa.RecordBatch.from_arrays([pa.array(c) for c in columns], schema=CLAIMS), np.full(len(row), cell))
-
-    number, of_row = units_and_rows(one[:, 0].astype(np.int64))
-    about = [np.full(len(one), cell), asked + np.arange(len(one)), copies, of_row, *one[:, 1:3].astype(np.int64).T]
-    columns = [pa.array(np.ascontiguousarray(c)) for c in (*about, *one[:, 3:].T)]
-    requests.add(pa.RecordBatch.from_arrays(columns, schema=REQUESTS), _asked_cell(number, of_row))
-    return len(one)
+    asks = np.concatenate([place, digest], axis=1)
+    once, request, copies = np.unique(asks, axis=0, return_inverse=True, return_counts=True)
+    number, row = units_and_rows(once[:, 0].astype(np.int64))
+    columns = [np.full(len(once), cell), asked + np.arange(len(once)), copies, row, *once[:, 1:3].astype(np.int64).T]
+    columns += [*once[:, 3:].T]
+    arrays = [pa.array(np.ascontiguousarray(column)) for column in columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=REQUESTS), _asked_cell(number, row), request.reshape(-1)
 
 
 def _asked_cell(number: np.ndarray | int, row: np.ndarray) -> np.ndarray:

@@ -67,11 +67,9 @@ def _warn(sieve: Done, setting: str) -> None:
     """Say that a filter was too small, and for what it should be made."""
     (entry,) = sieve.entries
     told = entry.manifest.counts
-    name = told["too_low"]
-    if name is not None:
-        least = told["different" if name == "expected" else "repeated"]
+    for name, least in told["too_low"].items():
         say(
-            f"{setting}.{name} is too low: there are {least:,} or more. Up to {told['false_positive_rate']:.2%} of what"
+            f"{setting}.{name} is too low: it should be above {least:,}. Up to {told['false_positive_rate']:.2%} of what"
             f" occurs once is compared for nothing, and {told['asked_rate']:.2%} was asked for; what is removed does not"
             " depend on it"
         )
@@ -99,10 +97,13 @@ class _Plan:
     def _unit(self, step: str, name: str, settings: dict, reads: Any, **more: Any) -> Unit:
         return make_unit(step, VERSION, self.root, name, settings, reads, **more)
 
+    def _documents(self) -> int:
+        return total(self.done["documents"].entries, "kept") + sum(part["rows"] for part in self.parts)
+
     def _passes(
-        self, step: str, size: int, bands: int, settings: dict[str, Any], inputs: dict, reads: Any
+        self, step: str, documents: int, size: int, bands: int, settings: dict[str, Any], inputs: dict, reads: Any
     ) -> list[Unit]:
-        documents = total(self.done["documents"].entries, "kept") + sum(part["rows"] for part in self.parts)
+        """`documents`: how many cross the shuffle at most, each with `size` bytes a band."""
         partitions, passes = shuffle.plan_blocks(size, documents, self.recipe.dedup.memory_bytes, bands)
         return [
             self._unit(
@@ -128,12 +129,13 @@ class _Plan:
         from .exact import HASHED
 
         inputs, reads = self._inputs()
-        sieve = self.done.get(f"{step}_sieve")
+        sieve, documents = self.done.get(f"{step}_sieve"), self._documents()
         if sieve is not None:
             (entry,) = sieve.entries
+            documents = entry.manifest.counts["let_through"]
             inputs["sieve"] = entry.manifest.only("work/sieves")
             reads.append(sieve.digest)
-        return self._passes(step, HASHED.itemsize, 1, {}, inputs, reads)
+        return self._passes(step, documents, HASHED.itemsize, 1, {}, inputs, reads)
 
     def candidates(self) -> list[Unit]:
         """A unit a pass over the (band, partition) blocks of band hashes."""
@@ -141,7 +143,8 @@ class _Plan:
 
         minhash = self.hashes["minhash"]
         settings = {"minhash": minhash, "cluster": self.recipe.dedup.minhash.cluster if self.parts else None}
-        return self._passes("candidates", ENTRY.itemsize, minhash["bands"], settings, *self._inputs())
+        bands = minhash["bands"]
+        return self._passes("candidates", self._documents(), ENTRY.itemsize, bands, settings, *self._inputs())
 
     def clusters(self) -> Iterator[Planned]:
         """The step `components`, in one worker or in rounds."""

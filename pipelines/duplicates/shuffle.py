@@ -65,7 +65,7 @@ def known(unit: Unit, number: int) -> Iterator[tuple[np.ndarray, pa.RecordBatch]
 
 
 def left(unit: Unit, number: int, before: Iterable[str]) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
-    """(handles, hashes) of the documents of a unit that the steps so far left; of an earlier run, its steps `before`."""
+    """(handles, hashes) of what the steps so far left of a unit; of a part of an index, what its steps `before` left."""
     old = index.is_part(number)
     gone = None if old else Removals(unit, number).dropped()
     for handle, batch in known(unit, number):

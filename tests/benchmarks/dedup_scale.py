@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -123,20 +122,14 @@ def chain(count: int, words: int = 200, step: int = 20) -> Iterator[str]:
 
 def documents(count: int, work: Path) -> dict:
     """The whole command, one worker."""
-    from tests.benchmarks.__main__ import DEDUP_ALONE, shared_data
+    from tests.benchmarks.__main__ import dedup_command, shared_data
     from tests.benchmarks.made_corpus import duplicated_documents, paragraphs, write_lines
 
     lines = duplicated_documents(paragraphs(shared_data()), documents=count, size=500)
     write_lines(work / "in", lines, 20_000)
-    settings = [f"input.paths=[{work}/in]", f"output={work}/out", *DEDUP_ALONE]
-    command = [sys.executable, "-m", "gristmill", "run", "text", "--workers", "1"]
-    command += [word for setting in settings for word in ("--set", setting)]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu, peak = dedup_command(work / "in", work / "out")
     facts = json.loads((work / "out" / "run.json").read_text())
-    cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
-    return {"cpu": cpu, "peak": used.ru_maxrss / 1e3, "seconds": facts["seconds"], "counts": facts["counts"]["dedup"]}
+    return {"cpu": cpu, "peak": peak, "seconds": facts["seconds"], "counts": facts["counts"]["dedup"]}
 
 
 def main(what: str, count: str, *more: str) -> None:

@@ -104,7 +104,7 @@ def text_dedup(corpus: str, work: Path) -> tuple[float, int]:
     """Its command; short documents stay, as they do in the others."""
     options = {
         "path": "json",
-        "data_files": ",".join(map(str, sorted(Path(corpus).glob("*.jsonl")))),
+        "data_files": f"{corpus}/*.jsonl",
         "split": "train",
         "cache_dir": work / "cache",
         "output": work / "out",
@@ -127,6 +127,11 @@ def text_dedup(corpus: str, work: Path) -> tuple[float, int]:
     return 0.0, int(told[1])
 
 
+def own_peak() -> int:
+    """KB that this process held at most. `getrusage` counts what the process that started it held before."""
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+
+
 def main(who: str, corpus: str, work: str) -> None:
     """One tool, one line of JSON."""
     os.environ.update(dict.fromkeys(ONE_CORE, "1"))
@@ -140,7 +145,7 @@ def main(who: str, corpus: str, work: str) -> None:
         start, kept = {"datatrove": datatrove, "text-dedup": text_dedup}[who](corpus, folder)
     used = [resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     told = {"cpu": sum(of.ru_utime + of.ru_stime for of in used), "start": start, "kept": kept}
-    told["peak"] = max(of.ru_maxrss for of in used) / 1e3
+    told["peak"] = max(own_peak(), used[1].ru_maxrss) / 1e3
     sizes = [len(json.loads(line)["text"].encode()) for line in lines(corpus)]
     print(json.dumps(told | {"documents": len(sizes), "bytes": sum(sizes)}))
 

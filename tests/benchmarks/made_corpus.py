@@ -43,14 +43,16 @@ def documents(source: list[str], megabytes: float, seed: int = 0) -> Iterator[st
 
 
 COPIES, SIMILAR = 0.05, 0.15  # shares of documents that are an earlier one again, and one with words edited
+COPIED_FROM = 5000  # documents that may be copied at a time
 
 
 def duplicated_documents(
     source: list[str], megabytes: float = 1e9, seed: int = 0, documents: int = 1 << 62, size: int = 3000
 ) -> Iterator[str]:
-    """JSON lines of documents of about `size` characters with planted duplicates, up to 15 words edited of 500.
+    """JSON lines of documents of about `size` characters with planted duplicates, in which up to one word in 32 is edited.
 
-    Words change places as in `documents`, so others have few shingles in common; each is written once by its number.
+    So many megabytes or documents, whichever comes first. Words change places as in `documents`, so that texts which
+    are no planted duplicates have few shingles in common.
     """
     draw = random.Random(seed)
     pool = " ".join(source).split(" ")
@@ -65,10 +67,10 @@ def duplicated_documents(
             for _ in range(len(words) // 6):
                 i, j = draw.randrange(len(words)), draw.randrange(len(words))
                 words[i], words[j] = words[j], words[i]
-            if len(held) < 5000:
+            if len(held) < COPIED_FROM:
                 held.append(words)
             else:
-                held[draw.randrange(5000)] = words
+                held[draw.randrange(COPIED_FROM)] = words
         elif what < SIMILAR:
             words = list(words)
             for _ in range(draw.randrange(1, 2 + len(words) // 32)):

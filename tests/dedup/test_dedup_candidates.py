@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from gristmill.dedup import candidates as module
 from gristmill.dedup.candidates import (
     ALL_PAIRS,
     ENTRY,
@@ -39,6 +40,15 @@ def test_band_hashes_are_equal_where_all_rows_of_a_band_are():
             assert names.setdefault(name, hashes[i, band]) == hashes[i, band]
     assert len(set(names.values())) == len(names) == 4 * 8 + 1
     assert (hashes[7] == NO_BUCKET).all()
+
+
+def test_bands_can_be_left_out():
+    settings = MinHashSettings(bands=4, rows=3)
+    rows = np.random.default_rng(1).integers(0, 1 << 32, (50, 12), dtype=np.uint32)
+    rows[7] = EMPTY
+    some, every = band_hashes(rows, settings, [2, 0]), band_hashes(rows, settings)
+    assert (some[:, [0, 2]] == every[:, [0, 2]]).all()
+    assert (some[:, [1, 3]] == np.where(every[:, [1, 3]] == NO_BUCKET, NO_BUCKET, 0)).all()
 
 
 def test_a_band_of_maxima_alone_is_no_empty_document():
@@ -139,14 +149,17 @@ def test_large_buckets_are_listed(size):
 found_pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(5, 9), st.integers(0, 63)), max_size=50)
 
 
-@given(st.lists(found_pairs, max_size=4))
-def test_merging_keeps_each_pair_once_with_all_its_bands(lists):
+@pytest.mark.parametrize("at_once", [1, 1000])
+@given(lists=st.lists(found_pairs, max_size=4))
+def test_merging_keeps_each_pair_once_with_all_its_bands(at_once, lists):
     arrays = [np.array([(a, b, 1 << band) for a, b, band in rows], PAIR) for rows in lists]
     expected: dict[tuple[int, int], int] = {}
     for rows in lists:
         for a, b, band in rows:
             expected[a, b] = expected.get((a, b), 0) | 1 << band
-    merged = merge_pairs(arrays)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MERGED_AT_ONCE", at_once)
+        merged = merge_pairs(array for array in arrays)
     assert merged.tolist() == [(a, b, bands) for (a, b), bands in sorted(expected.items())]
     step = np.empty(0, PAIR)
     for array in arrays:

@@ -126,7 +126,7 @@ def test_every_word_is_shown_or_counted(a, b):
             if skipped:
                 at += int(skipped[1])
                 continue
-            shown = re.sub(r"[\[\]{}+-]", "", (line.split(GAP.rstrip()) + [""])[side]).split()
+            shown = re.sub(r"[\[\]{}+-]", "", [*line.split(GAP.rstrip()), ""][side]).split()
             assert shown == text[at : at + len(shown)]
             at += len(shown)
         assert at == len(text)

@@ -44,7 +44,7 @@ def test_unlike_texts_with_common_boilerplate_all_stay_and_are_counted(random_ke
 
 
 def test_a_chain_is_no_clique(random_keys):
-    """Windows of 200 words of one text, 20 further each: similar by 176 in 216 to the next, by 156 in 236 to another."""
+    """Windows of 200 words of one text, 20 further each: similar by 176 in 216 to the next, 156 in 236 to another."""
     count = 1000
     words = [f"word{i}" for i in range(20 * count + 200)]
     found = found_in([" ".join(words[20 * i : 20 * i + 200]) for i in range(count)], random_keys(count))

@@ -15,7 +15,7 @@ import xxhash
 from datasketch import MinHash
 from gristmill.dedup.datasketch_hashes import LANES, sha1_scratch, sha1_shingles, xxh32_shingles
 from gristmill.dedup.minhash import EMPTY, estimates, legacy_permutations, permutations, signatures
-from gristmill.dedup.settings import MinHashSettings
+from gristmill.dedup.settings import DedupSettings, MinHashSettings
 from gristmill.dedup.shingles import BLOCK, shingle_sets
 from gristmill.dedup.verify import jaccards
 from hypothesis import given
@@ -243,8 +243,11 @@ def test_defaults():
         "false_negative_weight": 0.5,
         "threshold": 0.7,
         "seed": 1,
-        "keep": "longest",
+        "verify": "exact",
+        "cluster": "star",
+        "large_cluster": 1000,
     }
+    assert DedupSettings().keep == "longest"
 
 
 def test_bands_are_derived_from_the_threshold_and_stay_as_they_travel():

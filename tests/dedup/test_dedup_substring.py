@@ -338,6 +338,21 @@ def test_no_order_and_no_division_changes_what_stays(chosen, random_keys):
         assert by_steps(texts, keys, ranks, parts, passes + 2, chosen, draw) == expected
 
 
+def test_a_copied_text_is_one_answer(random_keys):
+    """Of each partition and run of windows: numbers that go on one after the other are told once."""
+    text = " ".join(f"p{i}" for i in range(300))
+    column, keys = pa.array([text], pa.large_string()), random_keys(2)
+    everything = np.unique(anchors(column, True, 50)[0])
+    gathered = [
+        repeats.gather([windows(column, np.arange(1), True, 50, everything)], handles(unit, np.arange(1)), *about)
+        for unit, about in enumerate(((np.array([-1]), keys[:1]), (np.array([0]), keys[1:])))
+    ]
+    kept, lost = repeats.resolve([dict(repeats.window_blocks(unit))[0] for unit in gathered])
+    assert (len(kept), lost.tolist()) == (0, [(0, 251, 0, 0)])
+    (claim,) = repeats.claims(gathered[1], {0: lost}, 50, True)
+    assert (claim["unit"], claim["count"], claim["of_handle"], claim["of_unit"]) == (0, 300, 0, 0)
+
+
 # -- what is claimed is checked --------------------------------------------------------------------------------------
 
 

@@ -155,3 +155,65 @@ def test_any_order_gives_the_same(seed):
         for _, _, members in buckets:
             alive = sorted(stay & set(members))
             assert all(len(sets[a] & sets[b]) / len(sets[a] | sets[b]) < 0.6 for a in alive for b in alive if a < b)
+
+
+def rounds_by_sets(case, pairs, buckets, threshold) -> tuple[set[frozenset[int]], int]:
+    """(measured pairs, documents left uncompared) as the module describes it: Python sets, all anew each round."""
+    order = sorted(range(case.n), key=lambda i: (case.rank[i], *case.key[i].tolist(), i))
+    place = {i: at for at, i in enumerate(order)}
+    measured = {frozenset((a, b)) for a, b, _ in pairs}
+    groups = {frozenset(members) for _, _, members in buckets}
+    led = {group: set() for group in groups}
+
+    def near(a, b):
+        x, y = case.sets[a], case.sets[b]
+        return frozenset((a, b)) in measured and len(x & y) >= threshold * len(x | y)
+
+    def standing():
+        stars = []
+        for i in order:
+            if not any(near(star, i) for star in stars):
+                stars.append(i)
+        return set(stars)
+
+    def waiting(group, stand):
+        found = sorted((group & stand) - led[group], key=place.__getitem__)
+        return found if len(found) > 1 else []
+
+    def wanted(stand):
+        alive = {group: group & stand for group in groups}
+        return {frozenset((a, b)) for g in groups for a in led[g] & stand for b in alive[g] - {a}} - measured
+
+    for _ in range(module.MAX_ROUNDS):
+        stand = standing()
+        leaders = [(group, waiting(group, stand)[0]) for group in groups if waiting(group, stand)]
+        for group, leader in leaders:
+            led[group].add(leader)
+        new = wanted(stand)
+        if not leaders and not new:
+            return measured, 0
+        measured |= new
+    stand = standing()
+    return measured, len(set().union(*(waiting(group, stand) for group in groups), *wanted(stand)))
+
+
+@pytest.mark.parametrize("most", [1, 2, 8])
+@given(seed=st.integers(0, 2**32 - 1))
+def test_rounds_are_what_plain_sets_say(most, seed):
+    rng = np.random.default_rng(seed)
+    n, spread = int(rng.integers(2, 30)), int(rng.integers(5, 30))
+    case = Case(
+        [set(rng.integers(0, spread, 8).tolist()) for _ in range(n)], rng.integers(-2, 1, n), rng.permutation(n)
+    )
+    pairs = [(int(a), int(b), 1) for a, b in rng.integers(0, n, (10, 2)) if a != b]
+    buckets = [(g, 2 << g, rng.permutation(n)[: rng.integers(1, n + 1)].tolist()) for g in range(rng.integers(0, 5))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MAX_ROUNDS", most)
+        found = case.verify(pairs, buckets, 0.5)
+        expected, left = rounds_by_sets(case, pairs, buckets, 0.5)
+    assert {frozenset((a - 10, b - 10)) for a, b, _, _ in found.pairs.tolist()} == expected
+    assert found.unmeasured == left
+    for a, b, bands, _ in found.pairs.tolist():
+        both = {a - 10, b - 10}
+        asked = any({x, y} == both for x, y, _ in pairs)
+        assert bands == asked + sum(bit for _, bit, members in buckets if both <= set(members))

@@ -104,6 +104,40 @@ def test_one_id_of_many_records(undisturbed, ledger):
     ]
 
 
+def test_what_deduplication_did(run, tmp_path):
+    """Equal addresses, lines and passages cut out, and the document of an earlier run that stays."""
+    texts = {name: prose(i, 120) for i, name in enumerate(("a", "b", "c"))}
+    notice, passage = "This line stands at the foot of every page.", prose(50, 60)
+    (tmp_path / "old.jsonl").write_text(json.dumps({"id": "old\x1b[31m", "text": texts["a"], "url": "https://o.org/"}))
+    records = [
+        {"id": "again", "text": texts["a"], "url": "https://n.org/1"},
+        {"id": "first", "text": f"{texts['b']}\n{notice}", "url": "https://n.org/2", "date": "2001-01-01"},
+        {"id": "cut", "text": f"{texts['c']}\n{notice}\n{passage}", "url": "https://n.org/3", "date": "2001-01-02"},
+        {"id": "same", "text": "Another text of this address.", "url": "https://n.org/3", "date": "2001-01-03"},
+        {"id": "whole", "text": f"{passage} {prose(60)}", "url": "https://n.org/4", "date": "2001-01-01"},
+    ]
+    (tmp_path / "new.jsonl").write_text("\n".join(map(json.dumps, records)))
+    off = dict.fromkeys(("extract", "language", "quality", "scrub", "tokenizer"))
+    dedup = {"keep": "earliest", "url": {}}
+
+    def road(name: str, **more) -> Path:
+        paths = [str(tmp_path / f"{name}.jsonl")]
+        run({**off, "input": {"paths": paths}, "output": str(tmp_path / name), "dedup": {**dedup, **more}})
+        return tmp_path / name
+
+    old = road("old", index=True)
+    new = road("new", against=[str(old)], paragraphs={"unit": "line"}, substring={"min_bytes": 200})
+    account = {name: told(new, name) for name in ("again", "same", "cut")}
+    (line,) = [x.strip() for x in account["again"] if "stays" in x]
+    assert re.fullmatch(r"the one that stays: a document of the earlier run with index [0-9a-f]{12}  id old.*", line)
+    assert line.endswith(r"old\x1b[31m")
+    assert "  drop dedup/same_url" in "\n".join(account["same"])
+    assert "       the one that stays: new.jsonl:2  id cut  (keep)" in account["same"]
+    assert "       lines cut that stand elsewhere: 1, numbers 2" in account["cut"]
+    at = account["cut"].index("       where the longest of them stays: new.jsonl:4  id whole  (keep)")
+    assert re.fullmatch(r" +passages cut that stand elsewhere: 1, \d+ bytes", account["cut"][at - 1])
+
+
 def test_very_many_records_of_one_id(run, tmp_path):
     lines = [json.dumps({"id": "same", "text": prose(i)}) for i in range(MOST + 7)]
     (tmp_path / "x.jsonl").write_text("\n".join(lines))
