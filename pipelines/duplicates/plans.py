@@ -69,9 +69,9 @@ def _warn(sieve: Done, setting: str) -> None:
     told = entry.manifest.counts
     for name, least in told["too_low"].items():
         say(
-            f"{setting}.{name} is too low: it should be above {least:,}. Up to {told['false_positive_rate']:.2%} of what"
-            f" occurs once is compared for nothing, and {told['asked_rate']:.2%} was asked for; what is removed does not"
-            " depend on it"
+            f"{setting}.{name} is too low: it should be above {least:,}. Up to {told['false_positive_rate']:.2%} of"
+            f" what occurs once is compared for nothing, and {told['asked_rate']:.2%} was asked for; what is removed"
+            " does not depend on it"
         )
 
 

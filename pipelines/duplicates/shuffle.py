@@ -65,7 +65,7 @@ def known(unit: Unit, number: int) -> Iterator[tuple[np.ndarray, pa.RecordBatch]
 
 
 def left(unit: Unit, number: int, before: Iterable[str]) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
-    """(handles, hashes) of what the steps so far left of a unit; of a part of an index, what its steps `before` left."""
+    """(handles, hashes) of what the steps so far left of a unit; of a part of an index, what `before` left of it."""
     old = index.is_part(number)
     gone = None if old else Removals(unit, number).dropped()
     for handle, batch in known(unit, number):

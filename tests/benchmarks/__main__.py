@@ -309,7 +309,7 @@ def dedup(work: Path, source: list[str]) -> list[Row]:
     found = {
         "rensa": whole("rensa", corpus),
         "datatrove": whole("datatrove", few),
-        "text-dedup": whole("text-dedup", cold),
+        "text-dedup": whole("text-dedup", corpus),
     }
     call = whole("together", corpus, sys.executable)
     size, count = (found["rensa"][name] for name in ("bytes", "documents"))
@@ -323,7 +323,7 @@ def dedup(work: Path, source: list[str]) -> list[Row]:
         rows.append(
             Row(
                 "the same, documents a CPU second",
-                f"{count / cpu:,.0f} ({count / cpu / rate:.0f} x)",
+                f"{count / cpu:,.0f} ({count / cpu / rate:.1f} x)",
                 peer,
                 f"{limit} x",
             )

@@ -49,7 +49,7 @@ COPIED_FROM = 5000  # documents that may be copied at a time
 def duplicated_documents(
     source: list[str], megabytes: float = 1e9, seed: int = 0, documents: int = 1 << 62, size: int = 3000
 ) -> Iterator[str]:
-    """JSON lines of documents of about `size` characters with planted duplicates, in which up to one word in 32 is edited.
+    """JSON lines of documents of about `size` characters with planted duplicates, up to one word in 32 edited.
 
     So many megabytes or documents, whichever comes first. Words change places as in `documents`, so that texts which
     are no planted duplicates have few shingles in common.

@@ -181,11 +181,7 @@ def trimmed(text, covered, whole_words):
 
 
 @settings(max_examples=150)
-@given(
-    corpora(LETTERS, HIRAGANA),
-    st.booleans(),
-    st.booleans(),
-)
+@given(corpora(LETTERS, HIRAGANA), st.booleans(), st.booleans())
 def test_bytes_cut_are_those_that_stand_earlier_in_whole_characters(corpus, within, whole_words):
     documents, ranks, keys = corpus
     texts = ["".join(units) for units in documents]
@@ -325,12 +321,8 @@ def test_no_order_and_no_division_changes_what_stays(chosen, random_keys):
         order = list(range(len(texts)))
         draw.shuffle(order)
         parts = [part.tolist() for part in np.array_split(order, batches)]
-        found = remove_repeats(
-            [batch_of([texts[i] for i in part], keys[part]) for part in parts],
-            chosen,
-            [ranks[p] for p in parts],
-            passes,
-        )
+        dealt = [batch_of([texts[i] for i in part], keys[part]) for part in parts]
+        found = remove_repeats(dealt, chosen, [ranks[part] for part in parts], passes)
         left = {}
         for part, cut in zip(parts, found.cuts, strict=True):
             left.update(zip(part, cut_out([texts[i] for i in part], cut), strict=True))
