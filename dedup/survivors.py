@@ -44,7 +44,7 @@ def rank_by_signal(values: np.ndarray) -> np.ndarray:
 
 
 def rank_by_source(sources: pa.Array, patterns: Sequence[str]) -> np.ndarray:
-    """int64[n] of string[n]: the number of the first pattern (as of a shell, by case) that matches, else their count."""
+    """int64[n] of string[n]: the number of the first pattern (of a shell, by case) that matches; else their count."""
     coded = pc.dictionary_encode(sources)
     places = [
         next((i for i, pattern in enumerate(patterns) if fnmatchcase(name, pattern)), len(patterns))
