@@ -152,12 +152,13 @@ def _without_nan(value: Any) -> Any:
 def make_key(id: str | None, text: str, fields: Mapping[str, Any]) -> bytes:
     """The 16-byte key of a record: its id (if it has one), its text as read, and all its other fields."""
     rest = json_text(canonical(fields)) if fields else "{}"
-    h = hashlib.blake2b(digest_size=KEY_BYTES)
-    for part in (id or "", text, rest):
-        data = part.encode("utf-8", "surrogatepass")
-        h.update(len(data).to_bytes(8, "little"))
-        h.update(data)
+    name, body, more = (part.encode("utf-8", "surrogatepass") for part in (id or "", text, rest))
+    h = hashlib.blake2b(b"".join((_size(name), name, _size(body), body, _size(more), more)), digest_size=KEY_BYTES)
     return h.digest()
+
+
+def _size(data: bytes) -> bytes:
+    return len(data).to_bytes(8, "little")
 
 
 def damaged_key(raw: bytes) -> bytes:

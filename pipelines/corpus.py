@@ -42,6 +42,7 @@ def run_corpus(unit: Unit) -> None:
     """Write the surviving documents of one unit of input and the terminal row of each that came this far."""
     root, settings = unit.root, unit.settings
     removals = Removals(unit, unit.number)
+    lengths = np.zeros(64, np.int64)  # documents of 1, of 2 to 3, of 4 to 7 ... characters
     counts: Counter[str] = Counter()
     with Commit(unit) as commit:
         documents = ParquetSink(commit.file("documents", ".parquet"), DOCUMENT)
@@ -75,13 +76,15 @@ def run_corpus(unit: Unit) -> None:
             ledger.write(ledger_rows(batch, rows, stage="corpus", rule="kept", action=KEEP))
             survivors = batch.take(pa.array(rows))
             documents.write(survivors)
+            lengths += np.bincount(np.log2(np.maximum(characters[rows], 1)).astype(int), minlength=len(lengths))
             counts["documents"] += len(rows)
             counts["text_bytes"] += int(np.diff(text_buffers(survivors.column("text"))[1]).sum())
             start += batch.num_rows
             progress(batch.num_rows)
         for sink in (documents, ledger, rejects):
             sink.close()
-        commit.finish({**counts, "ledger": dict(sorted(ledger.counts.items()))})
+        by_length = {str(1 << i): int(n) for i, n in enumerate(lengths) if n}
+        commit.finish({**counts, "lengths": by_length, "ledger": dict(sorted(ledger.counts.items()))})
 
 
 def removed_rows(removed: Removed) -> Iterator[pa.RecordBatch]:

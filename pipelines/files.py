@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROWS, BYTES = 50_000, 16 << 20
+LEVEL = 1  # of zstd: half the time of level 3, for an eighth more bytes
 
 
 class ParquetSink:
@@ -23,7 +24,7 @@ class ParquetSink:
         names = [name for name in dictionary if name in schema.names]
         self.schema, self.held, self.rows, self.size, self.total = schema, [], 0, 0, 0
         self.writer = pq.ParquetWriter(
-            path, schema, compression="zstd", compression_level=3, use_dictionary=names or False, store_schema=False
+            path, schema, compression="zstd", compression_level=LEVEL, use_dictionary=names or False, store_schema=False
         )
 
     def write(self, batch: pa.RecordBatch) -> None:

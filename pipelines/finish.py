@@ -130,6 +130,7 @@ def _counts(done: dict[str, Done]) -> dict[str, Any]:
     counts |= {name: totals(documents, name) for name in ("skipped", "languages")}
     counts |= {"dropped": in_order(dropped), "edited": in_order(edited)}
     counts |= {"documents": total(survivors, "documents"), "text_bytes": total(survivors, "text_bytes")}
+    counts["lengths"] = totals(survivors, "lengths")
     counts["dedup"] = plans.report(done)
     return counts
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from ...document import key_words, words_to_keys
 from ..units import Commit, Unit, progress
 from .index import is_old, names
-from .shuffle import left, mappers, partition_of, settings_of, to_units, write_block
+from .shuffle import left, mappers, settings_of, to_units, write_block
 from .standing import DUPLICATES, REMOVERS, duplicates
 
 HASHED = np.dtype([("hash", "<u8", (2,)), ("rank", "<i8"), ("key", "<u8", (2,)), ("handle", "<i8")])
@@ -93,6 +93,8 @@ def hashed(batch: pa.RecordBatch, hashes: np.ndarray, handle: np.ndarray) -> np.
 
 def hash_blocks(rows: np.ndarray, partitions: int) -> Iterator[tuple[int, bytes]]:
     """The entries by partition of their hashes, those that have any."""
+    from ...dedup.candidates import partition_of
+
     to = partition_of(rows["hash"][:, 0], partitions)
     for block in np.unique(to).tolist():
         yield block, rows[to == block].tobytes()

@@ -51,7 +51,8 @@ def band_blocks(
     settings = minhash_settings(minhash)
     flat = np.asarray(batch.column("signature").flatten()).reshape(len(handle), settings.permutations)
     rank, key = batch.column("rank").to_numpy(), key_words(batch.column("key"))
-    yield from blocks(band_hashes(flat, settings), rank, key, handle, partitions, wanted)
+    hashes = band_hashes(flat, settings, {band for band, _ in wanted})
+    yield from blocks(hashes, rank, key, handle, partitions, wanted)
 
 
 def reduce_candidates(unit: Unit, block: int, values: list[bytes]) -> None:
@@ -120,7 +121,7 @@ def run_components(unit: Unit) -> None:
 
     root = unit.root
     files = list(stepfiles.exchange_files(root, stepfiles.load(root, unit.inputs["candidates"]), "work/candidates"))
-    pairs = merge_pairs([_read_candidates([file], PAIRS, PAIRS) for file in files])
+    pairs = merge_pairs(_read_candidates([file], PAIRS, PAIRS) for file in files)
     big = _read_candidates(files, MEMBERS, MEMBERS)
     nodes, label = components(pairs, big)
     numbers, rows = units_and_rows(nodes)

@@ -29,7 +29,7 @@ from .. import stepfiles
 from ..files import ArrowSink, arrow_batches
 from ..units import Commit, Unit, progress
 from .exact import repeated, sieve_of
-from .shuffle import known, partition_of, settings_of
+from .shuffle import known, settings_of
 from .standing import EDITED, edited_rows, standing
 
 HASHES = pa.schema([("hash", pa.binary(16))])
@@ -119,6 +119,8 @@ def run_sieve(unit: Unit) -> None:
 
 def run_occurrences(unit: Unit) -> None:
     """Send one occurrence of each hash of a unit to the hash's slot."""
+    from ...dedup.candidates import partition_of
+
     counts: Counter[str] = Counter()
     with Commit(unit) as commit:
         writer = ExchangeWriter(
@@ -162,7 +164,7 @@ def _occurrences(unit: Unit, counts: Counter[str]) -> Iterator[np.ndarray]:
 
 def run_keep(unit: Unit) -> None:
     """Of the occurrences of one range of hashes, those that stay, to their units."""
-    from ...dedup.candidates import units_and_rows
+    from ...dedup.candidates import partition_of, units_and_rows
     from ...dedup.occurrences import OCCURRENCE, keep_list, merge
 
     settings = unit.settings

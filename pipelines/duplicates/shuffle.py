@@ -38,11 +38,6 @@ def plan_blocks(bytes_each: int, documents: int, memory: int, blocks_a_partition
     return partitions, [numbers[i : i + share] for i in range(0, len(numbers), share)]
 
 
-def partition_of(hashes: np.ndarray, partitions: int) -> np.ndarray:
-    """int64[n]: the partition of each hash, uint64[n]: equal ranges of its leading 32 bits."""
-    return (((hashes >> np.uint64(32)) * np.uint64(partitions)) >> np.uint64(32)).astype(np.int64)
-
-
 def mappers(unit: Unit) -> list[int]:
     """The mappers of a shuffle: the units of the first phase that kept anything, and the parts of earlier indexes."""
     entries = stepfiles.load(unit.root, unit.inputs["documents"])

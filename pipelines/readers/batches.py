@@ -46,6 +46,10 @@ class Part:
 BAD_RULES = frozenset({"utf8", "json", "schema", "truncated", "too_large", "damaged"})  # what `max_bad_records` counts
 
 
+KNOWN = ("url", "date", "language")  # fields that have a column
+NOTHING_KNOWN = (None, None, None)
+
+
 @dataclass
 class PartBuilder:
     """Collects documents of one file into parts."""
@@ -68,10 +72,13 @@ class PartBuilder:
     ) -> None:
         """One document. `fields`: every other field of the record, hashed into the key and kept in the metadata."""
         key = make_key(id, text, fields)
-        known = {name: _text_or_none(fields.get(name)) for name in ("url", "date", "language")}
-        rest = {k: v for k, v in fields.items() if known.get(k) is None and v is not None}
-        metadata = json_text(rest) if rest else "{}"
-        row = (id or key.hex(), key, text, self.source, record, offset, *known.values(), metadata, media)
+        known, metadata = NOTHING_KNOWN, "{}"
+        if fields:
+            known = tuple(_text_or_none(fields.get(name)) for name in KNOWN)
+            taken = {name for name, value in zip(KNOWN, known, strict=True) if value is not None}
+            rest = {k: v for k, v in fields.items() if k not in taken and v is not None}
+            metadata = json_text(rest) if rest else "{}"
+        row = (id or key.hex(), key, text, self.source, record, offset, *known, metadata, media)
         for column, value in zip(self.columns, row, strict=True):
             column.append(value)
         self.size += len(text)

@@ -17,6 +17,7 @@ from .streams import lines
 
 # Deeper values would meet Python's recursion limit in one process and not in another
 MAX_DEPTH = 100
+NESTED = frozenset({dict, list})
 
 _decode = msgspec.json.Decoder().decode
 
@@ -51,7 +52,7 @@ def _record(build: PartBuilder, number: int, data: bytes, offset: int | None, te
         return
     if not isinstance(value, dict):
         build.reject(number, "json", data, detail=json_text({"found": type(value).__name__, "expected": "object"}))
-    elif data.count(b"[") + data.count(b"{") > MAX_DEPTH and _deep(value):
+    elif _deep(value):
         build.reject(number, "json", data)
     else:
         document(build, number, value, offset, data, text_field, id_field)
@@ -61,9 +62,10 @@ def _deep(value: Any) -> bool:
     """Whether a value is nested deeper than MAX_DEPTH."""
     level = [value]
     for _ in range(MAX_DEPTH):
-        level = [item for v in level for item in (v.values() if isinstance(v, dict) else v)]
-        level = [v for v in level if isinstance(v, (dict, list))]
-    return bool(level)
+        level = [v for outer in level for v in (outer.values() if type(outer) is dict else outer) if type(v) in NESTED]
+        if not level:
+            return False
+    return True
 
 
 def document(

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -38,7 +37,7 @@ def build(root: str, recipe: Recipe, facts: dict[str, Any]) -> str:
         cheapest=_cheapest(facts["costs"]),
         clusters=_clusters(root, files),
         languages=_bars(counts["languages"], LANGUAGES),
-        lengths=_lengths(root, files),
+        lengths=_lengths(counts.get("lengths", {})),
         tokens=counts.get("tokens"),
         times=facts["seconds"],
     )
@@ -165,14 +164,10 @@ def _clusters(root: str, files: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"kept": key.hex(), "count": n, "low": low, "high": high} for key, (low, high, n) in best]
 
 
-def _lengths(root: str, files: dict[str, Any]) -> list[dict[str, Any]]:
-    bins = np.zeros(40, np.int64)
-    for name in files:
-        if name.startswith("documents/") and name.endswith(".parquet"):
-            for batch in pq.ParquetFile(Path(root, name)).iter_batches(1000, columns=["text"]):
-                lengths = pc.utf8_length(batch.column("text")).to_numpy()
-                bins += np.bincount(np.log2(np.maximum(lengths, 1)).astype(int), minlength=40)[:40]
-    counts = {f"{1 << i:,} to {(1 << i + 1) - 1:,} characters": int(n) for i, n in enumerate(bins) if n}
+def _lengths(by_length: dict[str, int]) -> list[dict[str, Any]]:
+    """`by_length`: the least number of characters -> documents of this to twice as many."""
+    least = sorted(map(int, by_length))
+    counts = {f"{low:,} to {2 * low - 1:,} characters": by_length[str(low)] for low in least}
     return _bars(counts, len(counts), order=False)
 
 

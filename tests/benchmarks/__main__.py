@@ -251,7 +251,7 @@ def filters(work: Path, data: Path, small: Path) -> list[Row]:
     return rows
 
 
-DEDUP_MEGABYTES, FEW_DOCUMENTS, COLD_DOCUMENTS = 200, 3000, 5000
+DEDUP_MEGABYTES, FEW_DOCUMENTS, COLD_DOCUMENTS = 500, 3000, 5000
 
 
 def peers() -> str:
