@@ -7,7 +7,7 @@ The map of the house, in the order in which the data meets its rooms:
 - `pipelines`: the road. A recipe becomes phases, phases become units, units become committed outputs; the readers, the
   ledger, the report, and everything that knows Apache Beam.
 - `filters`: verdicts and edits on one document: extraction, language, quality, personal data.
-- `dedup`: verdicts across documents: exact, MinHash, verification, clusters.
+- `dedup`: verdicts across documents: exact, MinHash, verification, clusters; repeated lines and passages.
 - `tokenize`: text to token ids to Arrow shards. It has no `__init__.py`, for ever: a regular package of that name in
 the
   working directory would shadow the standard library's `tokenize`.
