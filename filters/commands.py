@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..console import RequestError, say
+from .pii import commands as scrubbing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,8 +20,9 @@ filter_app = typer.Typer(no_args_is_help=True, invoke_without_command=True)
 
 
 def register(app: typer.Typer) -> None:
-    """Add `gristmill filter`."""
+    """Add `gristmill filter` and `gristmill scrub`."""
     app.add_typer(filter_app, name="filter")
+    scrubbing.register(app)
 
 
 @filter_app.callback()

@@ -17,6 +17,7 @@ from typing import Any
 
 from ..console import Progress, RequestError, WorkError, say
 from ..dedup.settings import HighestSignal
+from ..filters.pii.scrub import fingerprint
 from . import documents, finish, phases
 from .duplicates import findings, index, plans
 from .readers import inputs
@@ -89,6 +90,7 @@ def run(
             "recipe": recipe.model_dump(mode="json"),
             "limit": limit,
             "sample": sample,
+            "scrub_key": fingerprint(recipe.scrub),
             "versions": _versions(),
             "machine": _machine(),
             "files": {},

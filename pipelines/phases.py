@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..console import RequestError
+from ..filters.pii.scrub import fingerprint
 from . import corpus, documents
 from .duplicates import exact, index, near, paragraphs, passages, plans, rounds, shuffle
 from .recipe import Recipe, TokenizerFile, to_json
@@ -105,13 +106,16 @@ def plan_documents(
 
 
 def beside(recipe: Recipe) -> list[list[str]]:
-    """What the stages depend on beside their settings: [path, sha256] of each list and model, [stage, version].
+    """What the stages depend on beside their settings: [path, sha256] of each list and model, [stage, version], and of
+    the key of replacements its fingerprint.
 
-    Raises RequestError where a list or a model is missing. Reads them all: asked once a run.
+    Raises RequestError where a list, a model or the key is missing. Reads them all: asked once a run.
     """
     stages = documents.rule_stages(documents.stage_settings(recipe))
     paths = sorted({path for stage in stages for path in stage.files()})
-    return [[path, file_digest(path)[1]] for path in paths] + [[stage.name, stage.version] for stage in stages]
+    key = fingerprint(recipe.scrub)
+    told = [] if key is None else [["scrub key", key]]
+    return [[path, file_digest(path)[1]] for path in paths] + [[stage.name, stage.version] for stage in stages] + told
 
 
 def plan_corpus(recipe: Recipe, root: str, done: dict[str, Done]) -> list[Unit]:

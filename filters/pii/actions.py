@@ -1,22 +1,30 @@
-"""What is done to a finding: here, a tag such as `<EMAIL>` takes its place.
+"""What is done to a finding: where it stood there is a tag such as `<EMAIL>`, a fake, a hash, a mask, or nothing.
 
 Findings of different kinds overlap (a card number holds a phone number; Presidio gives both). What overlaps, directly
-or through others, is one region and gets one tag, for the whole of it: cutting at the edge of one finding would leave
-half of the other in the text. The tag is that of the longest finding; among equally long ones, the one with the
-higher score, then the kind that stands first in `finding.KINDS`. Findings that only touch are two regions.
+or through others, is one region and is replaced as one: cutting at the edge of one finding would leave half of the
+other in the text. Its kind, and so its action, is that of the longest finding; among equally long ones, the one with
+the higher score, then the kind that stands first in `finding.KINDS`. Findings that only touch are two regions.
 
-A tag holds no digit, quote, backslash or `@`, so no text becomes personal data, or broken JSON, by being tagged. It
-does hold words that Presidio takes for context ("phone", "ssn"): `hide_tags` makes them unreadable before a text is
-searched, so that tags do not raise the scores of what stands beside them.
+A tag holds no digit, quote, backslash or `@`, so no text becomes personal data, or broken JSON, by being tagged; nor
+by a hash, `<EMAIL:...>` with 16 letters. Tags do hold words that Presidio takes for context ("phone", "ssn"):
+`hide_tags` makes them unreadable before a text is searched, so that tags do not raise the scores of what stands beside
+them. `hide_fakes` does the same with fakes, which a search would find.
+
+A fake has to be recognised as one where it stands, and what stands beside it may prevent that (a digit that touches
+it, an e-mail address around it). Then a tag takes its place.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple, get_args
 
 from .finding import KINDS, Finding, Kind
+from .replacements import HASH_LENGTH, HASH_LETTERS, fake, fakes, hashed, masked
+
+Action = Literal["tag", "fake", "hash", "mask", "remove"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
 
 TAGS: dict[Kind, str] = {
     "EMAIL_ADDRESS": "<EMAIL>",
@@ -27,7 +35,8 @@ TAGS: dict[Kind, str] = {
     "US_SSN": "<SSN>",
 }
 
-_TAG = re.compile("<(?:" + "|".join(tag.strip("<>") for tag in TAGS.values()) + ")>")
+_NAMES = "|".join(tag.strip("<>") for tag in TAGS.values())
+_TAG = re.compile(rf"<(?:{_NAMES})(?::[{HASH_LETTERS}]{{{HASH_LENGTH}}})?>")
 
 
 class Region(NamedTuple):
@@ -58,16 +67,81 @@ def _name(group: list[Finding]) -> Kind:
     return max(group, key=lambda f: (f.end - f.start, f.score, -KINDS.index(f.kind))).kind
 
 
-def replace(text: str, places: Iterable[Region]) -> str:
+class Actions:
+    """What to do with findings: an action for every kind that may come, and the secret key of those that need one."""
+
+    def __init__(self, actions: Mapping[Kind, Action], key: bytes | None = None):
+        self._write: dict[Kind, Callable[[Kind, str], str]] = {}
+        for kind, action in actions.items():
+            self._write[kind] = {
+                "tag": _tagged,
+                "fake": lambda kind, value: fake(key, kind, value),
+                "hash": lambda kind, value: f"{TAGS[kind][:-1]}:{hashed(key, kind, value)}>",
+                "mask": lambda kind, value: masked(value),
+                "remove": lambda kind, value: "",
+            }[action]
+        self._faked = {kind for kind, action in actions.items() if action == "fake"}
+
+    def hide(self, text: str) -> str:
+        """`text`, as long as before, without the tags and fakes, which a search must not see."""
+        text = hide_tags(text)
+        return hide_fakes(text) if self._faked else text
+
+    def replace(self, text: str, places: Sequence[Region]) -> str:
+        """`text` with each region replaced as its kind wants it."""
+        news = [self._write[place.kind](place.kind, text[place.start : place.end]) for place in places]
+        while True:
+            result, starts = _joined(text, places, news)
+            checked = [i for i, place in enumerate(places) if place.kind in self._faked and news[i] != TAGS[place.kind]]
+            hidden = hide_fakes(hide_tags(result)) if checked else ""
+            lost = [i for i in checked if not _hidden(news[i], hidden[starts[i] : starts[i] + len(news[i])])]
+            if not lost:
+                return result
+            for i in lost:
+                news[i] = TAGS[places[i].kind]
+
+
+def replace_by_tags(text: str, places: Sequence[Region]) -> str:
     """`text` with each region replaced by the tag of its kind."""
-    pieces, end = [], 0
-    for region in places:
-        pieces += (text[end : region.start], TAGS[region.kind])
-        end = region.end
+    return _joined(text, places, [TAGS[place.kind] for place in places])[0]
+
+
+def _tagged(kind: Kind, value: str) -> str:
+    return TAGS[kind]
+
+
+def _joined(text: str, places: Sequence[Region], news: Sequence[str]) -> tuple[str, list[int]]:
+    """(the text with the regions replaced, where each replacement starts)."""
+    pieces, starts, end, length = [], [], 0, 0
+    for place, new in zip(places, news, strict=True):
+        length += place.start - end
+        starts.append(length)
+        pieces += (text[end : place.start], new)
+        length += len(new)
+        end = place.end
     pieces.append(text[end:])
-    return "".join(pieces)
+    return "".join(pieces), starts
+
+
+def _hidden(new: str, view: str) -> bool:
+    """Whether no letter or digit of a replacement can be read in `view` of it."""
+    return not any(c.isalnum() and c == seen for c, seen in zip(new, view, strict=True))
 
 
 def hide_tags(text: str) -> str:
     """`text`, as long as before, with the letters of every tag replaced by one that is in no context word."""
-    return _TAG.sub(lambda tag: f"<{'Z' * (len(tag.group()) - 2)}>", text) if "<" in text else text
+    return _TAG.sub(lambda tag: _veil(len(tag.group())), text) if "<" in text else text
+
+
+def hide_fakes(text: str) -> str:
+    """`text`, as long as before, with every fake looking like a hidden tag."""
+    pieces, end = [], 0
+    for start, stop in sorted(fakes(text)):
+        if start >= end:
+            pieces += (text[end:start], _veil(stop - start))
+            end = stop
+    return "".join([*pieces, text[end:]])
+
+
+def _veil(length: int) -> str:
+    return f"<{'Z' * (length - 2)}>"

@@ -35,7 +35,7 @@ from ...console import RequestError, WorkError
 from ...dedup.settings import DedupSettings, ExactSettings, HighestSignal, Keep, MinHashSettings
 from ...document import LEDGER, key_words, words_to_keys
 from ...exchange import ExchangeWriter, read_table
-from ...filters.pii.scrub import ScrubSettings
+from ...filters.pii.scrub import NO_EXCEPTIONS
 from .. import corpus, documents
 from ..duplicates import exact, near
 from ..duplicates.standing import DUPLICATES, REMOVERS, Removed, duplicates
@@ -81,7 +81,7 @@ def _read(text: str, ledger: str | None) -> Iterator[pa.RecordBatch]:
     unit = json.loads(text)
     for part in inputs.read(unit):
         if part.damaged:
-            _account(ledger, [scrubbed_rows(damaged_rows(unit["source"], part.damaged), ScrubSettings())])
+            _account(ledger, [scrubbed_rows(damaged_rows(unit["source"], part.damaged), NO_EXCEPTIONS)])
         if part.batch.num_rows:
             yield part.batch
 

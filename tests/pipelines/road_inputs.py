@@ -153,7 +153,7 @@ def _personal(i: int, text: str, draw: random.Random) -> Record:
     phone = f"({draw.randint(201, 989)}) 555-{draw.randint(1000, 9999)}" if i % 2 else f"+1 415-67{i % 10}-26{10 + i}"
     more = [
         f"Write to {address} or call {phone}.",
-        f"Paid with 4111 1111 1111 1111, then from 192.168.{i}.{i + 1}.",
+        f"Paid with 4111 1111 1111 1111, then from 84.17.{i}.{i + 1}.",
         "The account is DE89 3704 0044 0532 0130 00 and the social security number 078-05-1121.",
     ]
     record: Record = {"text": f"{text}\n\n{' '.join(more[: 1 + i % 3])}"}

@@ -34,7 +34,7 @@ def crawl(tmp_path_factory) -> Path:
     records = dedup_inputs.two_crawls(documents=60)[0]
     notice = dedup_inputs.text(draw, 120)
     records += [{"id": f"\x1b[2Jnotice-{i}", "text": f"{notice} page {i}"} for i in range(90)]
-    records.append({"id": "mail", "text": f"Write to jane.doe@example.org about this. {dedup_inputs.text(draw)}"})
+    records.append({"id": "mail", "text": f"Write to jane.doe@example7.org about this. {dedup_inputs.text(draw)}"})
     return dedup_inputs.write(tmp_path_factory.mktemp("crawl"), records)
 
 
@@ -61,7 +61,7 @@ def test_it_is_a_run_of_deduplication_alone(crawl, done, run, tmp_path):
     texts = [
         text for path in (done[0] / "documents").glob("*.parquet") for text in pq.read_table(path)["text"].to_pylist()
     ]
-    assert any("jane.doe@example.org" in text for text in texts)  # taken as it is
+    assert any("jane.doe@example7.org" in text for text in texts)  # taken as it is
 
 
 def test_two_workers_do_the_same(crawl, done, tmp_path):
@@ -178,7 +178,7 @@ def test_texts_that_went_through_filters_and_were_scrubbed(undisturbed):
 def test_texts_read_again_are_scrubbed(run, tmp_path):
     """None are kept of the dropped, so they come from the input, without the address that stands there."""
     draw = random.Random(1)
-    texts = [f"Write to jane{i}.doe@example.org. {dedup_inputs.text(draw)}" for i in range(4)]
+    texts = [f"Write to jane{i}.doe@example7.org. {dedup_inputs.text(draw)}" for i in range(4)]
     records = [{"id": f"{i}-{k}", "text": f"{text} end{k}"} for i, text in enumerate(texts) for k in range(3)]
     corpus = dedup_inputs.write(tmp_path / "in", records)
     recipe = dedup_inputs.recipe([corpus], tmp_path / "run") | {"rejected": "none", "scrub": {}}

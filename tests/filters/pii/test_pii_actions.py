@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 from random import Random
 
-from gristmill.filters.pii.actions import TAGS, Region, hide_tags, regions, replace
+from gristmill.filters.pii.actions import TAGS, Region, hide_tags, regions, replace_by_tags
 from gristmill.filters.pii.finding import KINDS, Finding
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,12 +48,12 @@ def test_regions_are_the_components_of_overlap(findings, random: Random):
 def test_touching_findings_stay_two():
     phone, card = Finding(0, 4, "PHONE_NUMBER", 0.4), Finding(4, 9, "CREDIT_CARD", 1.0)
     assert regions([card, phone]) == [Region(0, 4, "PHONE_NUMBER"), Region(4, 9, "CREDIT_CARD")]
-    assert replace("aaaabbbbb!", regions([phone, card])) == "<PHONE><CARD>!"
+    assert replace_by_tags("aaaabbbbb!", regions([phone, card])) == "<PHONE><CARD>!"
 
 
 def test_union_is_replaced():
     findings = [Finding(2, 8, "PHONE_NUMBER", 0.4), Finding(6, 10, "CREDIT_CARD", 1.0), Finding(9, 12, "US_SSN", 0.5)]
-    assert replace("a 12345678901 b", regions(findings)) == "a <PHONE>1 b"
+    assert replace_by_tags("a 12345678901 b", regions(findings)) == "a <PHONE>1 b"
 
 
 def test_no_tag_is_a_finding(gate):
