@@ -264,7 +264,7 @@ def summary(facts: dict[str, Any]) -> str:
     lines.append(f"kept      {counts['documents']:>12,} documents{size}")
     if counts.get("tokens"):
         lines.append(f"tokens    {counts['tokens']['train']:>12,} train, {counts['tokens']['validation']:,} validation")
-    return "\n".join([*lines, *findings.warnings(facts)])
+    return "\n".join([*lines, *findings.index_size(facts), *findings.warnings(facts)])
 
 
 def load_facts(root: str | Path) -> dict[str, Any]:

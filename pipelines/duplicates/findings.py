@@ -32,10 +32,14 @@ def lines(facts: dict[str, Any]) -> Iterator[str]:
     for rule, count in facts["counts"]["edited"].items():
         if rule.startswith("dedup/"):
             yield f"{count:>12,} documents cut, {rule}"
-    if "index" in counts:
-        index = counts["index"]
+
+
+def index_size(facts: dict[str, Any]) -> Iterator[str]:
+    """The size of the index, if the run wrote one."""
+    index = facts["counts"].get("dedup", {}).get("index")
+    if index is not None:
         size = f"{index['bytes'] / 1e6:,.1f} MB, {index['bytes_a_million'] / 1e9:,.2f} GB a million"
-        yield f"{index['documents']:>12,} documents in the index: {size}"
+        yield f"index     {index['documents']:>12,} documents: {size}"
 
 
 def warnings(facts: dict[str, Any]) -> Iterator[str]:

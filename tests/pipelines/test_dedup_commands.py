@@ -83,10 +83,12 @@ def test_what_it_prints(done):
         (near["dropped"], f"dropped as near duplicates: {near['clusters']:,} clusters"),
         (near["measured"], "pairs measured, 0 not"),
         (near["large_buckets"], f"hot buckets, the largest of {near['largest_bucket']:,}"),
-        (facts["counts"]["dedup"]["index"]["documents"], "documents in the index"),
     ):
         assert count > 0
         assert re.search(rf"^ *{count:,} {re.escape(what)}", printed, re.MULTILINE), what
+    index = facts["counts"]["dedup"]["index"]
+    size = f"{index['documents']:,} documents: {index['bytes'] / 1e6:.1f} MB, {index['bytes_a_million'] / 1e9:.2f} GB"
+    assert re.search(rf"^index +{re.escape(size)} a million$", printed, re.MULTILINE)
 
 
 def test_large_clusters_are_a_warning_with_ids(done):
