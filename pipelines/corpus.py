@@ -32,6 +32,7 @@ from . import stepfiles
 from .duplicates.standing import Removals, Removed
 from .files import ParquetSink, arrow_batches, parquet_batches
 from .ledger import Ledger, Rejects
+from .recipe import from_json
 from .units import Commit, Unit, progress
 
 VERSION = 2
@@ -133,7 +134,7 @@ def run_tokenizer(unit: Unit) -> None:
         from ..tokenize.training import TokenizerSettings, train
 
         texts = _sample(unit, settings["sample_bytes"])
-        model = TokenizerSettings.model_validate_json(json.dumps(settings["model"]))
+        model = from_json(TokenizerSettings, settings["model"])
         Path(path).write_text(train((zlib.decompress(t).decode() for t in texts), model), encoding="utf-8")
         commit.finish({"documents": len(texts)})
 

@@ -26,7 +26,7 @@ from .files import ArrowSink, ParquetSink
 from .ledger import Ledger, Rejects, damaged_rows, verdict_rows
 from .readers import inputs
 from .readers.batches import BAD_RULES, READ
-from .recipe import Recipe, to_json
+from .recipe import Recipe, from_json, to_json
 from .units import Commit, Unit, note_costs, progress
 
 VERSION = 4
@@ -56,15 +56,15 @@ def _stages(text: str, root: str | None) -> tuple[Stage, ...]:
     if settings.get("extract") is not None:
         from ..filters.extraction.resiliparse import Extract, ExtractSettings
 
-        stages["extract"] = Extract(_model(ExtractSettings, settings["extract"]))
+        stages["extract"] = Extract(from_json(ExtractSettings, settings["extract"]))
     if settings.get("language") is not None:
         from ..filters.language import Language, LanguageSettings
 
-        stages["language"] = Language(_model(LanguageSettings, settings["language"]))
+        stages["language"] = Language(from_json(LanguageSettings, settings["language"]))
     if settings.get("scrub") is not None:
         from ..filters.pii.scrub import Scrub, ScrubSettings
 
-        stages["scrub"] = Scrub(_model(ScrubSettings, settings["scrub"]))
+        stages["scrub"] = Scrub(from_json(ScrubSettings, settings["scrub"]))
     return tuple(stages[name] for name in STAGES if name in stages)
 
 
@@ -75,26 +75,22 @@ def rule_stages(settings: dict[str, Any], root: str | None = None) -> list[RuleS
     if settings.get("drop") is not None:
         from ..filters.lists import DropSettings, drop_stage
 
-        stages.append(drop_stage(_model(DropSettings, settings["drop"]), folder))
+        stages.append(drop_stage(from_json(DropSettings, settings["drop"]), folder))
     if settings.get("address") is not None:
         from ..filters.addresses import AddressSettings, address_stage
 
-        stages.append(address_stage(_model(AddressSettings, settings["address"]), folder))
+        stages.append(address_stage(from_json(AddressSettings, settings["address"]), folder))
     if settings.get("quality") is not None:
         from ..filters.quality.settings import QualitySettings, quality_stage
 
-        stages.append(quality_stage(_model(QualitySettings, settings["quality"])))
+        stages.append(quality_stage(from_json(QualitySettings, settings["quality"])))
     if settings.get("decontaminate") is not None:
         from ..filters.decontaminate import DecontaminateSettings, decontaminate_stage
 
-        stages.append(decontaminate_stage(_model(DecontaminateSettings, settings["decontaminate"]), folder))
+        stages.append(decontaminate_stage(from_json(DecontaminateSettings, settings["decontaminate"]), folder))
     for stage in stages:
         stage.all_signals = settings["all_signals"]
     return stages
-
-
-def _model(kind: type, value: dict[str, Any]) -> Any:
-    return kind.model_validate_json(json.dumps(value))
 
 
 def scrub_settings(stages: list[Stage]) -> Any:
@@ -212,7 +208,7 @@ def hashes(batch: pa.RecordBatch, dedup: dict[str, Any], signals: pa.RecordBatch
     if dedup["exact"] is not None:
         columns.append(words_to_keys(content_hash(texts, dedup["exact"])))
     if dedup["minhash"] is not None:
-        settings = _model(MinHashSettings, dedup["minhash"])
+        settings = from_json(MinHashSettings, dedup["minhash"])
         flat = pa.array(signatures(texts, settings).reshape(-1), pa.uint32())
         columns.append(pa.FixedSizeListArray.from_arrays(flat, type=schema.field("signature").type))
     return pa.RecordBatch.from_arrays(columns, schema=schema)

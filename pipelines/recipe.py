@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -105,6 +106,11 @@ class Recipe(Settings):
 def to_json(model: Settings | None) -> dict[str, Any] | None:
     """Settings as they travel to workers."""
     return None if model is None else model.model_dump(mode="json")
+
+
+def from_json(kind: type, value: dict[str, Any]) -> Any:
+    """The inverse of `to_json`: settings of a kind, in a worker."""
+    return kind.model_validate_json(json.dumps(value))
 
 
 def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:

@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from ...document import key_words, words_to_keys
+from ..recipe import from_json
 from ..units import Commit, Unit, progress
 from .index import is_old, names
-from .shuffle import left, mappers, settings_of, to_units, write_block
+from .shuffle import left, mappers, to_units, write_block
 from .standing import DUPLICATES, REMOVERS, duplicates
 
 HASHED = np.dtype([("hash", "<u8", (2,)), ("rank", "<i8"), ("key", "<u8", (2,)), ("handle", "<i8")])
@@ -49,7 +50,7 @@ def sieve_of(unit: Unit, hashes: Iterator[np.ndarray]) -> None:
     from ...dedup.bloom import Sieve
     from ...dedup.paragraph_settings import BloomSettings
 
-    sieve = Sieve(settings_of(BloomSettings, unit.settings["bloom"]))
+    sieve = Sieve(from_json(BloomSettings, unit.settings["bloom"]))
     for part in hashes:
         sieve.mark(part)
         progress()

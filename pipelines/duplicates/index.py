@@ -213,11 +213,6 @@ def rows(unit: Unit, number: int) -> Iterator[pa.RecordBatch]:
             yield batch.set_column(at, batch.schema.field(at), rank)
 
 
-def hashes(unit: Unit, number: int) -> Iterator[pa.RecordBatch]:
-    """As the first phase leaves them, of the documents of a part."""
-    return rows(unit, number)
-
-
 def took_part(batch: pa.RecordBatch, steps: Iterable[str]) -> np.ndarray:
     """bool[n]: which old documents none of `steps` removed."""
     rules = pa.array([REMOVERS[step].rule for step in steps], pa.string())

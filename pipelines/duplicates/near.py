@@ -19,9 +19,10 @@ from ...document import key_words
 from ...exchange import ExchangeWriter, Index, read_table
 from .. import stepfiles
 from ..files import ParquetSink, arrow_batches
+from ..recipe import from_json
 from ..units import Commit, Unit, progress
 from . import index
-from .shuffle import known, left, settings_of, to_units, write_block
+from .shuffle import known, left, to_units, write_block
 from .standing import DUPLICATES, duplicates
 
 # -- candidates ------------------------------------------------------------------------------------------------------
@@ -105,7 +106,7 @@ def minhash_settings(value: dict[str, Any]) -> Any:
     """MinHashSettings as they travel to workers."""
     from ...dedup.settings import MinHashSettings
 
-    return settings_of(MinHashSettings, value)
+    return from_json(MinHashSettings, value)
 
 
 # -- provisional clusters --------------------------------------------------------------------------------------------

@@ -27,9 +27,10 @@ from ...document import key_words, words_to_keys
 from ...exchange import ExchangeWriter, read_exchange
 from .. import stepfiles
 from ..files import ArrowSink, arrow_batches
+from ..recipe import from_json
 from ..units import Commit, Unit, progress
 from .exact import repeated, sieve_of
-from .shuffle import known, settings_of
+from .shuffle import known
 from .standing import EDITED, edited_rows, standing
 
 HASHES = pa.schema([("hash", pa.binary(16))])
@@ -75,7 +76,7 @@ def _found(unit: Unit) -> Iterator[tuple[np.ndarray, pa.RecordBatch, Any, np.nda
     from ...dedup.paragraph_settings import ParagraphSettings
     from ...dedup.paragraphs import paragraphs
 
-    settings = settings_of(ParagraphSettings, unit.settings["paragraphs"])
+    settings = from_json(ParagraphSettings, unit.settings["paragraphs"])
     gone = _dropped(unit).column("row").to_numpy()
     for rows, batch in standing(unit, unit.number):
         kept = ~np.isin(rows, gone)
@@ -197,7 +198,7 @@ def run_edits(unit: Unit) -> None:
     """Leave the edits and drops of one unit, EDITED; with `drops_only` the drops alone."""
     from ...dedup.paragraph_settings import ParagraphSettings
 
-    settings = settings_of(ParagraphSettings, unit.settings["paragraphs"])
+    settings = from_json(ParagraphSettings, unit.settings["paragraphs"])
     counts: Counter[str] = Counter()
     with Commit(unit) as commit:
         sink = ArrowSink(commit.file(f"work/{unit.step}", ".arrow"), EDITED)

@@ -37,10 +37,10 @@ from ...filters.cuts import cut
 from ...filters.rule import Cuts
 from .. import stepfiles
 from ..files import ArrowSink
-from ..recipe import Recipe
+from ..recipe import Recipe, from_json
 from ..stepfiles import Done, total
 from ..units import Commit, Unit, progress
-from .shuffle import known, settings_of
+from .shuffle import known
 from .standing import EDITED, edited_rows, standing
 
 PIECES = 16  # in a cell
@@ -146,7 +146,7 @@ def _with(done: Done, count: str) -> list[int]:
 def _settings(unit: Unit) -> Any:
     from ...dedup.substring_settings import SubstringSettings
 
-    return settings_of(SubstringSettings, unit.settings["substring"])
+    return from_json(SubstringSettings, unit.settings["substring"])
 
 
 def _cell(number: int, part: int) -> int:

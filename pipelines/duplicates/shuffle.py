@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +48,7 @@ def known(unit: Unit, number: int) -> Iterator[tuple[np.ndarray, pa.RecordBatch]
     from ...dedup.candidates import handles
 
     if index.is_part(number):
-        batches = index.hashes(unit, number)
+        batches = index.rows(unit, number)
     else:
         entry = stepfiles.load(unit.root, unit.inputs["documents"])[number]
         batches = arrow_batches(f"{unit.root}/{entry.manifest.only('work/hashes')}")
@@ -121,8 +120,3 @@ def to_units(handles: np.ndarray, drops: pa.RecordBatch) -> tuple[pa.RecordBatch
 
     numbers, rows = units_and_rows(handles)
     return drops.set_column(0, DUPLICATES.field(0), pa.array(rows)), numbers
-
-
-def settings_of(kind: type, value: dict[str, Any]) -> Any:
-    """A settings model as it travels to workers."""
-    return kind.model_validate_json(json.dumps(value))
