@@ -62,7 +62,8 @@ def _stages(text: str, root: str | None) -> tuple[Stage, ...]:
 
         stages["language"] = Language(from_json(LanguageSettings, settings["language"]))
     if settings.get("scrub") is not None:
-        from ..filters.pii.scrub import Scrub, ScrubSettings
+        from ..filters.pii.scrub import Scrub
+        from ..filters.pii.settings import ScrubSettings
 
         stages["scrub"] = Scrub(from_json(ScrubSettings, settings["scrub"]))
     return tuple(stages[name] for name in STAGES if name in stages)

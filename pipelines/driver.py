@@ -17,7 +17,7 @@ from typing import Any
 
 from ..console import Progress, RequestError, WorkError, say
 from ..dedup.settings import HighestSignal
-from ..filters.pii.scrub import fingerprint
+from ..filters.pii.settings import fingerprint
 from . import documents, finish, phases
 from .duplicates import findings, index, plans
 from .readers import inputs

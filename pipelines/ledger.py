@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from ..document import DROP, EDIT, KEY_BYTES, LEDGER, draws, key_words, ledger_rows
-from ..filters.pii.scrub import ScrubSettings, scrub_ids, scrub_texts
+from ..filters.pii.scrub import scrub_ids, scrub_texts
+from ..filters.pii.settings import ScrubSettings
 from ..filters.stage import Drops, Edits
 from .files import ParquetSink
 from .readers.batches import Damaged

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..console import RequestError
-from ..filters.pii.scrub import fingerprint
+from ..filters.pii.settings import fingerprint
 from . import corpus, documents
 from .duplicates import exact, index, near, paragraphs, passages, plans, rounds, shuffle
 from .recipe import Recipe, TokenizerFile, to_json
@@ -112,7 +112,7 @@ def beside(recipe: Recipe) -> list[list[str]]:
     Raises RequestError where a list, a model or the key is missing. Reads them all: asked once a run.
     """
     stages = documents.rule_stages(documents.stage_settings(recipe))
-    paths = sorted({path for stage in stages for path in stage.files()})
+    paths = sorted({path for stage in [*stages, *([recipe.scrub] if recipe.scrub else [])] for path in stage.files()})
     key = fingerprint(recipe.scrub)
     told = [] if key is None else [["scrub key", key]]
     return [[path, file_digest(path)[1]] for path in paths] + [[stage.name, stage.version] for stage in stages] + told

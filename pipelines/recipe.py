@@ -16,7 +16,7 @@ from ..filters.decontaminate import DecontaminateSettings
 from ..filters.extraction.resiliparse import ExtractSettings
 from ..filters.language import LanguageSettings
 from ..filters.lists import DropSettings
-from ..filters.pii.scrub import ScrubSettings
+from ..filters.pii.settings import ScrubSettings
 from ..filters.quality.settings import QualitySettings
 from ..tokenize.training import TokenizerSettings
 

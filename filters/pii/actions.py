@@ -3,12 +3,12 @@
 Findings of different kinds overlap (a card number holds a phone number; Presidio gives both). What overlaps, directly
 or through others, is one region and is replaced as one: cutting at the edge of one finding would leave half of the
 other in the text. Its kind, and so its action, is that of the longest finding; among equally long ones, the one with
-the higher score, then the kind that stands first in `finding.KINDS`. Findings that only touch are two regions.
+the higher score, then the kind that stands first in `catalogue.KINDS`. Findings that only touch are two regions.
 
 A tag holds no digit, quote, backslash or `@`, so no text becomes personal data, or broken JSON, by being tagged; nor
 by a hash, `<EMAIL:...>` with 16 letters. Tags do hold words that Presidio takes for context ("phone", "ssn"):
-`hide_tags` makes them unreadable before a text is searched, so that tags do not raise the scores of what stands beside
-them. `hide_fakes` does the same with fakes, which a search would find.
+`Actions.hide` makes them unreadable before a text is searched, so that tags do not raise the scores of what stands
+beside them. It does the same with fakes, which a search would find.
 
 A fake has to be recognised as one where it stands, and what stands beside it may prevent that (a digit that touches
 it, an e-mail address around it). Then a tag takes its place.
@@ -20,51 +20,54 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
-from .finding import KINDS, Finding, Kind
+from .catalogue import KINDS
+from .finding import By, Finding, Kind, clusters
 from .replacements import HASH_LENGTH, HASH_LETTERS, fake, fakes, hashed, masked
 
 Action = Literal["tag", "fake", "hash", "mask", "remove"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
-TAGS: dict[Kind, str] = {
-    "EMAIL_ADDRESS": "<EMAIL>",
-    "PHONE_NUMBER": "<PHONE>",
-    "CREDIT_CARD": "<CARD>",
-    "IP_ADDRESS": "<IP>",
-    "IBAN_CODE": "<IBAN>",
-    "US_SSN": "<SSN>",
+_SHORT: dict[Kind, str] = {
+    "EMAIL_ADDRESS": "EMAIL",
+    "PHONE_NUMBER": "PHONE",
+    "CREDIT_CARD": "CARD",
+    "IP_ADDRESS": "IP",
+    "IBAN_CODE": "IBAN",
+    "US_SSN": "SSN",
+    "MAC_ADDRESS": "MAC",
+    "URL_CREDENTIALS": "CREDENTIALS",
 }
 
-_NAMES = "|".join(tag.strip("<>") for tag in TAGS.values())
-_TAG = re.compile(rf"<(?:{_NAMES})(?::[{HASH_LETTERS}]{{{HASH_LENGTH}}})?>")
+
+def tag_of(kind: Kind) -> str:
+    """`<EMAIL>` and so on: the kind's name, or a short one, in angle brackets."""
+    return f"<{_SHORT.get(kind, kind)}>"
+
+
+def _tags(kinds: Iterable[Kind]) -> re.Pattern:
+    names = "|".join(tag_of(kind).strip("<>") for kind in kinds)
+    return re.compile(rf"<(?:{names})(?::[{HASH_LETTERS}]{{{HASH_LENGTH}}})?>")
 
 
 class Region(NamedTuple):
-    """Characters [start, end) to be replaced as one, and the kind that names them."""
+    """Characters [start, end) to be replaced as one, the kind that names them, and who found that."""
 
     start: int
     end: int
     kind: Kind
+    by: By = "presidio"
 
 
 def regions(findings: Iterable[Finding]) -> list[Region]:
     """The regions that cover all findings, in order, none overlapping another."""
-    result: list[Region] = []
-    group: list[Finding] = []
-    end = 0
-    for finding in sorted(findings):
-        if group and finding.start >= end:
-            result.append(Region(group[0].start, end, _name(group)))
-            group = []
-        end = max(end, finding.end) if group else finding.end
-        group.append(finding)
-    if group:
-        result.append(Region(group[0].start, end, _name(group)))
+    result = []
+    for group in clusters(sorted(findings)):
+        naming = max(group, key=lambda f: (f.end - f.start, f.score, -_RANK.get(f.kind, len(_RANK))))
+        result.append(Region(group[0].start, max(f.end for f in group), naming.kind, naming.by))
     return result
 
 
-def _name(group: list[Finding]) -> Kind:
-    return max(group, key=lambda f: (f.end - f.start, f.score, -KINDS.index(f.kind))).kind
+_RANK = {kind: rank for rank, kind in enumerate(KINDS)}
 
 
 class Actions:
@@ -76,38 +79,44 @@ class Actions:
             self._write[kind] = {
                 "tag": _tagged,
                 "fake": lambda kind, value: fake(key, kind, value),
-                "hash": lambda kind, value: f"{TAGS[kind][:-1]}:{hashed(key, kind, value)}>",
+                "hash": lambda kind, value: f"{tag_of(kind)[:-1]}:{hashed(key, kind, value)}>",
                 "mask": lambda kind, value: masked(value),
                 "remove": lambda kind, value: "",
             }[action]
         self._faked = {kind for kind, action in actions.items() if action == "fake"}
+        self._tags = _tags(dict.fromkeys((*KINDS, *actions)))
 
     def hide(self, text: str) -> str:
         """`text`, as long as before, without the tags and fakes, which a search must not see."""
-        text = hide_tags(text)
+        text = self._hide_tags(text)
         return hide_fakes(text) if self._faked else text
+
+    def _hide_tags(self, text: str) -> str:
+        """`text`, as long as before, with the letters of every tag replaced by one that is in no context word."""
+        return self._tags.sub(lambda tag: _veil(len(tag.group())), text) if "<" in text else text
 
     def replace(self, text: str, places: Sequence[Region]) -> str:
         """`text` with each region replaced as its kind wants it."""
         news = [self._write[place.kind](place.kind, text[place.start : place.end]) for place in places]
         while True:
             result, starts = _joined(text, places, news)
-            checked = [i for i, place in enumerate(places) if place.kind in self._faked and news[i] != TAGS[place.kind]]
-            hidden = hide_fakes(hide_tags(result)) if checked else ""
+            faked = [i for i, place in enumerate(places) if place.kind in self._faked]
+            checked = [i for i in faked if news[i] != tag_of(places[i].kind)]
+            hidden = hide_fakes(self._hide_tags(result)) if checked else ""
             lost = [i for i in checked if not _hidden(news[i], hidden[starts[i] : starts[i] + len(news[i])])]
             if not lost:
                 return result
             for i in lost:
-                news[i] = TAGS[places[i].kind]
+                news[i] = tag_of(places[i].kind)
 
 
 def replace_by_tags(text: str, places: Sequence[Region]) -> str:
     """`text` with each region replaced by the tag of its kind."""
-    return _joined(text, places, [TAGS[place.kind] for place in places])[0]
+    return _joined(text, places, [tag_of(place.kind) for place in places])[0]
 
 
 def _tagged(kind: Kind, value: str) -> str:
-    return TAGS[kind]
+    return tag_of(kind)
 
 
 def _joined(text: str, places: Sequence[Region], news: Sequence[str]) -> tuple[str, list[int]]:
@@ -126,11 +135,6 @@ def _joined(text: str, places: Sequence[Region], news: Sequence[str]) -> tuple[s
 def _hidden(new: str, view: str) -> bool:
     """Whether no letter or digit of a replacement can be read in `view` of it."""
     return not any(c.isalnum() and c == seen for c, seen in zip(new, view, strict=True))
-
-
-def hide_tags(text: str) -> str:
-    """`text`, as long as before, with the letters of every tag replaced by one that is in no context word."""
-    return _TAG.sub(lambda tag: _veil(len(tag.group())), text) if "<" in text else text
 
 
 def hide_fakes(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +11,7 @@ from ...console import Progress, RequestError, say
 
 if TYPE_CHECKING:
     from .labelled import Labelled
-    from .scrub import ScrubSettings
+    from .settings import ScrubSettings
 
 # Of a recipe: what else a run does by default
 OFF = ("extract", "language", "quality", "tokenizer")
@@ -63,6 +63,18 @@ def scrub(
     say(f"report: {output}/report.html")
 
 
+@scrub_app.command("kinds")
+def kinds() -> None:
+    """The kinds of personal data that `scrub.kinds` and `scrub.names.kinds` may name."""
+    from .catalogue import CATALOGUE, NAME_KINDS
+
+    for kind, entry in CATALOGUE.items():
+        found = "by a model of names" if kind in NAME_KINDS else "by default" if entry.default else "if asked for"
+        where = f", in documents in {' and '.join(entry.languages)}" if entry.languages else ""
+        word = ", beside a word that names it" if entry.weak else ""
+        print(f"{kind:<32}{found}{where}{word}")
+
+
 @scrub_app.command("evaluate")
 def evaluate(
     truth: Annotated[
@@ -77,10 +89,13 @@ def evaluate(
         list[str] | None,
         typer.Option("--set", metavar="scrub.KEY=VALUE", help="Override one key of scrubbing (YAML value)."),
     ] = None,
-    recognizers: Annotated[
-        Literal["scrub", "presidio"],
-        typer.Option(help="Who searches: what scrubs a run, or Presidio's plain AnalyzerEngine for comparison."),
-    ] = "scrub",
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="GPE=LOCATION", help="What a kind of the texts is called here. Repeatable."),
+    ] = None,
+    plain_presidio: Annotated[
+        bool, typer.Option(help="Search by Presidio's AnalyzerEngine as it is, for comparison.")
+    ] = False,
     everything: Annotated[
         bool, typer.Option("--all", help=f"Show every mistake, not only {SHOWN} of a kind and sort.")
     ] = False,
@@ -95,9 +110,11 @@ def evaluate(
     from .labelled import read_labelled
 
     settings = _settings(overrides or [])
-    search = {"scrub": evaluation.scrubber, "presidio": evaluation.plain_presidio}[recognizers](settings)
+    search = (evaluation.plain_presidio if plain_presidio else evaluation.scrubber)(settings)
     with Progress("search", None, "texts") as progress:
-        found = evaluation.evaluate(_counted(read_labelled(truth), progress), search, settings.kinds)
+        found = evaluation.evaluate(
+            _counted(read_labelled(truth, _labels(labels or [])), progress), search, settings.all_kinds
+        )
     for line in evaluation.lines(found, None if everything else SHOWN):
         print(line)
 
@@ -108,9 +125,16 @@ def _counted(texts: Iterator[Labelled], progress: Progress) -> Iterator[Labelled
         progress.advance(1)
 
 
+def _labels(given: list[str]) -> dict[str, str]:
+    labels = dict(label.partition("=")[::2] for label in given)
+    if not all(labels) or not all(labels.values()):
+        raise RequestError("--label: expected THEIRS=OURS, as in --label GPE=LOCATION")
+    return labels
+
+
 def _settings(overrides: list[str]) -> ScrubSettings:
     from ...config import overridden, validate
-    from .scrub import ScrubSettings
+    from .settings import ScrubSettings
 
     data = overridden({"scrub": {}}, overrides)
     if data.keys() != {"scrub"} or not isinstance(data["scrub"], dict):

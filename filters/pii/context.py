@@ -23,6 +23,7 @@ import regex
 from presidio_analyzer.context_aware_enhancers import LemmaContextAwareEnhancer
 from spacy.attrs import IS_PUNCT, IS_STOP, LOWER
 
+from .catalogue import ENGLISH
 from .engine import tokeniser
 
 PIECE = 512
@@ -49,15 +50,16 @@ class Piece(NamedTuple):
 class ContextWords:
     """Tokens and keywords of pieces of text, remembered; shared by all documents of a worker."""
 
-    def __init__(self, enhancer: LemmaContextAwareEnhancer):
+    def __init__(self, enhancer: LemmaContextAwareEnhancer, language: str = ENGLISH):
         self.before = enhancer.context_prefix_count + 1  # the finding's own token counts too
+        self._language = language
         self._memo: dict[str, Piece] = {}
         self._start_afresh()
 
     def _start_afresh(self) -> None:
         """Forget everything; the tokeniser too, which has interned every string that it saw."""
         self._memo.clear()
-        nlp = tokeniser()
+        nlp = tokeniser(self._language)
         getters = nlp.vocab.lex_attr_getters
         self._is_stop, self._is_punct = getters[IS_STOP], getters[IS_PUNCT]
         nlp.vocab.lex_attr_getters = {LOWER: getters[LOWER]}  # the twenty other features of a word take half the time

@@ -20,16 +20,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .finding import Finding, Kind
+from .finding import By, Finding, Kind
 from .labelled import Labelled, Span
 
 if TYPE_CHECKING:
-    from .scrub import ScrubSettings
+    from .settings import ScrubSettings
 
-Search = Callable[[str], tuple[Iterable[Finding], Iterable[Finding]]]
-"""text -> (findings, those that stay by an exception)."""
+Search = Callable[[str, str | None], tuple[Iterable[Finding], Iterable[Finding]]]
+"""text, its language -> (findings, those that stay by an exception)."""
 
 AROUND = 30  # characters shown on either side of a mistake
 ALL_KINDS = "all kinds"
@@ -98,6 +98,7 @@ class Evaluation:
 
     texts: int = 0
     scores: dict[str | None, dict[Kind, Scores]] = field(default_factory=dict)
+    finders: dict[Kind, Counter[By]] = field(default_factory=dict)
     not_looked_for: Counter[str] = field(default_factory=Counter)
     left_marked: Counter[Kind] = field(default_factory=Counter)  # by an exception, where the kind is marked
     left_unmarked: Counter[Kind] = field(default_factory=Counter)
@@ -119,7 +120,10 @@ def evaluate(texts: Iterable[Labelled], search: Search, kinds: Sequence[Kind]) -
     for labelled in texts:
         result.texts += 1
         scores = result.scores.setdefault(labelled.language, {kind: Scores() for kind in kinds})
-        found, left = map(_spans, search(labelled.text))
+        findings, excepted = map(list, search(labelled.text, labelled.language))
+        for finding in findings:
+            result.finders.setdefault(finding.kind, Counter())[finding.by] += 1
+        found, left = _spans(findings), _spans(excepted)
         result.not_looked_for.update(span.kind for span in labelled.spans if span.kind not in kinds)
         for span in sorted(labelled.spans):
             if span.kind not in scores:
@@ -177,14 +181,15 @@ def _printable(text: str) -> str:
 def scrubber(settings: ScrubSettings) -> Search:
     """What the scrubbing of a run replaces in a text, by these settings, and what it leaves."""
     from .exceptions import excepted
-    from .scrub import found_in, gate_of
+    from .scrub import names_of, search_of
 
-    gate, names = gate_of(settings.kinds, settings.min_score), frozenset(settings.exceptions)
+    allowed = frozenset(settings.exceptions)
 
-    def search(text: str) -> tuple[list[Finding], list[Finding]]:
+    def search(text: str, language: str | None) -> tuple[list[Finding], list[Finding]]:
         sides: tuple[list[Finding], list[Finding]] = ([], [])
-        for finding in found_in(gate, text, ()):
-            sides[excepted(text, finding, names)].append(finding)
+        names = names_of(settings, [text], [language])[0]
+        for finding in [*search_of(settings, language).find(text), *names]:
+            sides[excepted(text, finding, allowed)].append(finding)
         return sides
 
     return search
@@ -195,13 +200,18 @@ def plain_presidio(settings: ScrubSettings) -> Search:
     from ..spacy_alone import import_spacy
 
     import_spacy()
-    from .engine import LANGUAGE, analyzer_engine
+    from .catalogue import language_of
+    from .engine import analyzer_engine
     from .gate import readable
 
-    engine, kinds = analyzer_engine(), list(settings.kinds)
+    engines: dict[str, Any] = {}
 
-    def search(text: str) -> tuple[list[Finding], list[Finding]]:
-        results = engine.analyze(readable(text), LANGUAGE, entities=kinds, score_threshold=settings.min_score)
+    def search(text: str, language: str | None) -> tuple[list[Finding], list[Finding]]:
+        known = language_of(language)
+        if known not in engines:
+            engines[known] = analyzer_engine(settings.kinds, known)
+        kinds = [kind for kind in settings.kinds if kind in engines[known].get_supported_entities(known)]
+        results = engines[known].analyze(readable(text), known, entities=kinds, score_threshold=settings.min_score)
         return sorted(Finding(r.start, r.end, r.entity_type, r.score) for r in results), []
 
     return search
@@ -209,15 +219,17 @@ def plain_presidio(settings: ScrubSettings) -> Search:
 
 # -- what is printed -------------------------------------------------------------------------------------------------
 
-_HEAD = f"{'':<16}{'':>8}{'':>10}   {'exact':<24}   {'overlapping':<24}"
+_HEAD = f"{'':<26}{'':>8}{'':>10}   {'exact':<24}   {'overlapping':<24}"
 _MEASURES = f"{'precision':>9} {'recall':>7} {'F2':>6}"
-_COLUMNS = f"{'kind':<16}{'spans':>8}{'findings':>10}   {_MEASURES}   {_MEASURES}"
+_COLUMNS = f"{'kind':<26}{'spans':>8}{'findings':>10}   {_MEASURES}   {_MEASURES}"
 
 
 def lines(evaluation: Evaluation, shown: int | None) -> Iterator[str]:
     """The tables and the mistakes for a reader: at most `shown` of each kind, or all of them."""
     yield f"{evaluation.texts:,} texts"
     yield from _table(evaluation.overall())
+    for kind, finders in sorted(evaluation.finders.items()):
+        yield f"found by: {kind} " + ", ".join(f"{by} {count:,}" for by, count in sorted(finders.items()))
     if evaluation.scores.keys() - {None}:
         for language in sorted(evaluation.scores, key=lambda name: (name is None, name)):
             yield ""
@@ -235,11 +247,13 @@ def lines(evaluation: Evaluation, shown: int | None) -> Iterator[str]:
 
 
 def _table(scores: dict[Kind, Scores]) -> Iterator[str]:
+    """The kinds that are marked or found somewhere, and all together."""
     yield _HEAD.rstrip()
     yield _COLUMNS
-    for name, counts in [*scores.items(), (ALL_KINDS, sum(scores.values(), Scores()))]:
+    seen = [(kind, counts) for kind, counts in scores.items() if counts != Scores()]
+    for name, counts in [*seen, (ALL_KINDS, sum(scores.values(), Scores()))]:
         measures = "   ".join(_shares(of) for of in (counts.exactly(), counts.overlapping()))
-        yield f"{name:<16}{counts.spans:>8,}{counts.findings:>10,}   {measures}"
+        yield f"{name:<26}{counts.spans:>8,}{counts.findings:>10,}   {measures}"
 
 
 def _shares(measures: Measures) -> str:

@@ -39,6 +39,32 @@ _PACKAGE_AFTER = re.compile(
     r"[\w.+-]{0,40}?\.(?:tar(?:\.\w{2,4})?|tgz|zip|whl|egg|jar|war|deb|rpm|apk|gem|exe|msi|dmg|dll|so|pkg|nupkg|crate)\b"
 )
 
+# Names that a version follows: with a hyphen ("libfoo-3.4.2.10"), a stroke (RFC 9110: "Opera/9.10.2.1") or, where they
+# are well known, a space ("Oracle 11.2.0.4"). Addresses follow the names of hosts in the same way, so the name must be
+# no host's and the numbers small: a random address has four below 32 once in 4,096 times. Some that are known by heart
+# have them, too.
+_SMALL = 32
+_RESOLVERS = {"1.1.1.1", "1.0.0.1", "4.2.2.1", "4.2.2.2", "8.8.8.8", "8.8.4.4", "9.9.9.9"}
+_NAMED = re.compile(
+    r"(?:(?<![\w.@:-])(?<!//)(?P<package>[A-Za-z][\w.+]*(?:-[A-Za-z][\w.+]*){0,4})-v?"
+    r"|(?<![\w./:-])(?P<agent>[A-Z][\w.+-]*)/)\Z"
+)
+_HOST = re.compile(
+    r"(?:.*[._-])?(?:ip|ipv4|addr|address|e?net|subnet|lan|wan|vpn|host|server|srv|node|client|peer|router|gw|gateway"
+    r"|proxy|dns|ns|mx|smtp|mail|web|www|ftp|ssh|db|ec2|vm|vps|pool|static|dyn|dynamic|dhcp|dsl|adsl|cable|ppp|dial|user"
+    r"|guest|tor|relay|exit|bot|from|to|at|by|src|dst|source|dest|target|range)\d*",
+    re.IGNORECASE,
+)
+_PRODUCT = re.compile(
+    r"(?<![\w-])(?:oracle(?: database)?|java|jdk|jre|jboss|weblogic|websphere|tomcat|db2|mysql|mariadb|postgresql"
+    r"|sqlite|mongodb|openssl|openssh|php|python|ruby|rails|perl|node\.js|linux|kernel|windows|mac ?os(?: x)?|ios"
+    r"|android|ubuntu|debian|fedora|chrome|chromium|firefox|thunderbird|opera|safari|internet explorer"
+    r"|flash(?: player)?|acrobat(?: reader)?|adobe reader|skype|itunes|quicktime|winamp|word ?press|drupal"
+    r"|joomla!?|\.net(?: framework)?|directx|driver|bios|sdk|patch|hotfix|article|paragraph|annex|appendix|figure"
+    r"|fig\.|table|(?:upgrad|updat|downgrad)(?:e|ed|ing) (?:from|to)) v?\Z",
+    re.IGNORECASE,
+)
+
 
 def excepted(text: str, finding: Finding, names: frozenset[ExceptionName]) -> bool:
     """Whether one of the exceptions `names` says that `finding` in `text` is nobody's."""
@@ -69,13 +95,25 @@ def _private_ip(text: str, start: int, end: int) -> bool:
 
 
 def _version(text: str, start: int, end: int) -> bool:
-    """Four numbers that the words before call a version or a section, or in the name of a package file."""
+    """Four numbers that the words before call a version or a section, or in the name of a package or its file."""
     if not re.fullmatch(r"[0-9.]+", text[start:end]):
         return False
     before = text[max(0, start - _NOTE) : start]
     if _VERSION_BEFORE.search(before):
         return True
-    return bool(_PACKAGE_BEFORE.search(before) and _PACKAGE_AFTER.match(text, end))
+    if _PACKAGE_BEFORE.search(before) and _PACKAGE_AFTER.match(text, end):
+        return True
+    return text[start:end] not in _RESOLVERS and _named_version(text[start:end], before)
+
+
+def _named_version(numbers: str, before: str) -> bool:
+    """Whether a name of software stands before four small numbers."""
+    if any(int(number) >= _SMALL for number in numbers.split(".")):
+        return False
+    name = _NAMED.search(before)
+    if name:
+        return _HOST.fullmatch(name["package"] or name["agent"]) is None
+    return _PRODUCT.search(before) is not None
 
 
 def _fictitious_phone(text: str, start: int, end: int) -> bool:

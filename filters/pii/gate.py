@@ -2,35 +2,38 @@
 
 Presidio spends a hundredth of a second a document, nearly all of it on text that holds nothing. Each recogniser's
 patterns imply something cheaper: an address holds an `@`, every kind of number but an IBAN and some IPv6 addresses
-holds four digits with only separators between them. RE2 looks for these necessary conditions in linear time, over
-whole Arrow columns where it can; where one holds, Presidio's own recogniser decides, on the smallest window that
-cannot change its answer; its context words are found without tokenising the document (`context.py`), its phone
-numbers in one reading (`phones.py`). The price is that every expression here has to stay implied by Presidio's (tests
-compare the findings).
+holds four digits with only separators between them. RE2 looks for all these necessary conditions in one linear scan of
+a text; where one holds, Presidio's own recogniser decides, on the smallest window that cannot change its answer; its
+context words are found without tokenising the document (`context.py`), its phone numbers in one reading (`phones.py`).
+
+Six recognisers, which find nearly all there is, have conditions and windows made by hand; those of the others are
+derived from their patterns (`implied.py`). What no context word can lift over the threshold is not looked at. The
+price is that every expression here has to stay implied by Presidio's (tests compare the findings).
 
 Windows also bound the time: Presidio's e-mail pattern is quadratic on long runs such as "a.a.a.", and gives a text up
 after a minute; the windows hold only runs that match.
 
-Two kinds of characters are hidden from Presidio, which raises an error on them: lone surrogates, which JSON escapes
-may hold, and, in card numbers, decimal digits that the `regex` package knows from a newer Unicode than Python does.
+Characters on which Presidio raises an error are hidden from it: lone surrogates, which JSON escapes may hold, and
+whatever its validators stumble over (`_read`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import re2
 import regex
-from presidio_analyzer import EntityRecognizer, RecognizerResult
+from presidio_analyzer import EntityRecognizer, PatternRecognizer, RecognizerResult
 
 from . import engine
+from .catalogue import ENGLISH, KINDS
 from .context import ContextWords
-from .finding import KINDS, Finding, Kind
+from .finding import By, Finding, Kind, clusters
+from .implied import implied, is_plain, together, windows
 from .phones import SEPARATORS, Phones
+from .replacements import REGIONS
+from .scan import Condition, Scan
 
 # -- necessary conditions --------------------------------------------------------------------------------------------
 
@@ -48,33 +51,43 @@ def _ranges(characters: Iterable[str]) -> str:
 
 # Python, regex and RE2 each know another Unicode: this class is Python's \d, spelt out.
 _DIGIT = _ranges(re.findall(r"\d", "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))))
-_NEW_DIGIT = regex.compile(rf"(?![{_DIGIT}])\d")  # digits to regex alone
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_PARTS = re.compile(r"[^\W\d_]+")  # of a name such as "driver_license"
 
 _SEPARATOR = "".join(c if c.isascii() else rf"\x{{{ord(c):x}}}" for c in SEPARATORS)
 _I = "iI\u0130\u0131"  # what Python takes for an i when case does not count; RE2 stops at the first two
-_DIGITS = (
-    rf"[{_DIGIT}](?:[{_SEPARATOR}]{{0,4}}[{_DIGIT}]){{3}}"
-    rf"|[{_DIGIT}][ \x{{a0}}\t,-]*(?:[eE][xX][tT]|[xX][tT][nN]|[xX][tT][eE][nN]|[aA][nN][eE][xX][oO]|[{_I}][nN][tT])"
-    rf"|[xX](?:[{_SEPARATOR}X{_DIGIT}]{{0,12}}[xX]){{2}}"
-)
-_CARD = rf"[{_DIGIT}]{{4}}[- ]?[{_DIGIT}]{{3,4}}[- ]?[{_DIGIT}]{{3,4}}[- ]?[{_DIGIT}]{{3,5}}"
+
+
+def _four_digits(digit: str) -> str:
+    """What every phone number holds, and every card and social security number and IPv4 address as well."""
+    return (
+        rf"[{digit}](?:[{_SEPARATOR}]{{0,4}}[{digit}]){{3}}"
+        rf"|[{digit}][ \x{{a0}}\t,-]*(?:[eE][xX][tT]|[xX][tT][nN]|[xX][tT][eE][nN]|[aA][nN][eE][xX][oO]|[{_I}][nN][tT])"
+        rf"|[xX](?:[{_SEPARATOR}X{digit}]{{0,12}}[xX]){{2}}"
+    )
+
+
+def _card_number(digit: str) -> str:
+    return rf"[{digit}]{{4}}[- ]?[{digit}]{{3,4}}[- ]?[{digit}]{{3,4}}[- ]?[{digit}]{{3,5}}"
+
+
 _SSN = r"[0-9]{5}-[0-9]{4}|[0-9]{3}-[0-9]{6}|[0-9]{9}|[0-9]{3}[- .][0-9]{2}[- .][0-9]{4}"
 _IPV4 = r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"
 _IPV6 = r"::|(?:[0-9A-Fa-f]{1,4}:){6}[0-9A-Fa-f]"
 _IBAN = r"[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{4}){2}"
 
-# What a text with a finding of the kind must hold. `_DIGITS` is implied by `_CARD`, `_SSN` and `_IPV4`.
-_MUST_HOLD: dict[Kind, tuple[str, ...]] = {
-    "EMAIL_ADDRESS": ("@",),
-    "PHONE_NUMBER": (_DIGITS,),
-    "CREDIT_CARD": (_DIGITS,),
-    "IP_ADDRESS": (_DIGITS, _IPV6),
-    "IBAN_CODE": (_IBAN,),
-    "US_SSN": (_DIGITS,),
+# What a text with a finding of the kind must hold.
+_BY_HAND: dict[Kind, Condition] = {
+    "EMAIL_ADDRESS": Condition(["@"]),
+    "PHONE_NUMBER": Condition([_four_digits(_DIGIT)], plain=[_four_digits("0-9")]),
+    "CREDIT_CARD": Condition([_card_number(_DIGIT)], plain=[_card_number("0-9")]),
+    "IP_ADDRESS": Condition([_IPV4, _IPV6]),
+    "IBAN_CODE": Condition([_IBAN]),
+    "US_SSN": Condition([_SSN]),
 }
 
-_digits, _card, _ssn, _ipv4, _ipv6, _iban = map(re2.compile, (_DIGITS, _CARD, _SSN, _IPV4, _IPV6, _IBAN))
+_ipv4, _ipv6 = map(re2.compile, (_IPV4, _IPV6))
 
 # -- windows ---------------------------------------------------------------------------------------------------------
 
@@ -131,27 +144,104 @@ def readable(text: str) -> str:
 # -- the gate --------------------------------------------------------------------------------------------------------
 
 
-class Gate:
-    """Finds personal data of some kinds. One a worker: it remembers strings of digits and pieces of text, in bounds.
+class _Way:
+    """One recogniser, and how its findings in a text are reached."""
 
-    `min_score`: findings below it are left out, as by Presidio's `score_threshold`.
+    def __init__(self, recognizer: EntityRecognizer, by: By, find: Callable[[str], list[RecognizerResult]] | None):
+        self.recognizer, self.by = recognizer, by
+        self.kind: Kind = recognizer.supported_entities[0]
+        self.best = EntityRecognizer.MAX_SCORE
+        if find is not None:
+            self.find, self.condition = find, _BY_HAND[self.kind]
+        else:
+            derived = [
+                together(implied(p.regex, recognizer.global_regex_flags, plain) for p in recognizer.patterns)
+                for plain in (False, True)
+            ]
+            self._implied, self._implied_of_plain = derived
+            self.find, self.condition = self._find, Condition([derived[0].must_hold], plain=[derived[1].must_hold])
+            if type(recognizer).validate_result is PatternRecognizer.validate_result:
+                self.best = max(pattern.score for pattern in recognizer.patterns)
+        words = [re2.escape(word.lower()) for word in recognizer.context or ()]
+        self._hint = re2.compile("(?i)" + "|".join(words)) if words else None
+
+    def can_reach(self, score: float, text: str, context: Sequence[str]) -> bool:
+        """False if no finding in `text` will have the score: none has it by form, and no context word is there."""
+        if self.best >= score:
+            return True
+        if self._hint is None:
+            return False
+        if not text.isascii():  # whose capitals RE2 may know otherwise than Python
+            return True
+        return bool(self._hint.search(text) or any(self._hint.search(word) for word in context))
+
+    def _find(self, text: str) -> list[RecognizerResult]:
+        data = text.encode()
+        decides = self._implied_of_plain if is_plain(data) else self._implied
+        return _analyzed(self.recognizer, text, windows(text, decides, data))
+
+
+def _analyzed(recognizer: EntityRecognizer, text: str, places: Iterable[tuple[int, int]]) -> list[RecognizerResult]:
+    """The findings of a recogniser in windows of a text."""
+    results = []
+    for start, end in places:
+        for result in _read(recognizer, text[start:end]):
+            result.start += start
+            result.end += start
+            results.append(result)
+    return results
+
+
+def _read(recognizer: EntityRecognizer, text: str) -> list[RecognizerResult]:
+    """Presidio's own search; if it raises, with everything but ASCII hidden.
+
+    Its validators know digits and letters by what Python makes of them, and its patterns match a few more: decimal
+    digits of a newer Unicode than Python's, cases of letters that have no other case back.
+    """
+    try:
+        return recognizer.analyze(text, recognizer.supported_entities, None)
+    except (ValueError, KeyError, IndexError):
+        return recognizer.analyze(_NOT_ASCII.sub("\u4e00", text), recognizer.supported_entities, None)
+
+
+class Gate:
+    """Finds personal data of some kinds in texts of a language. One a worker: what it remembers is bounded.
+
+    `min_score`: findings below it are left out, as by Presidio's `score_threshold`. `more`: recognisers beside
+    Presidio's. `strict`: kinds of Presidio's that count only where a context word stands beside them as a whole word,
+    which is not its way.
     """
 
-    def __init__(self, kinds: Sequence[Kind] = KINDS, min_score: float = 0.0):
-        self.kinds, self.min_score = frozenset(kinds), min_score
-        self._recognizers = dict(zip(KINDS, engine.recognizers(), strict=True))
-        self._phones = Phones(self._recognizers["PHONE_NUMBER"])
-        self._enhancer = engine.context_enhancer()
-        self._context = ContextWords(self._enhancer)
-        must_hold = [p for kind in KINDS if kind in self.kinds for p in _MUST_HOLD[kind]]
-        if "PHONE_NUMBER" in self.kinds and not self._phones.exact:
-            must_hold = [""]  # nothing is known to be necessary
-        self._any = "|".join(dict.fromkeys(must_hold))
-        self._any_here = re2.compile(self._any)
-
-    def candidates(self, texts: pa.Array) -> np.ndarray:
-        """bool[n]: False where a string of the column (nulls included) certainly holds nothing."""
-        return pc.match_substring_regex(texts, self._any).fill_null(False).to_numpy(zero_copy_only=False)
+    def __init__(
+        self,
+        kinds: Sequence[Kind] = KINDS,
+        min_score: float = 0.0,
+        language: str = ENGLISH,
+        phone_regions: Sequence[str] = REGIONS,
+        more: Sequence[PatternRecognizer] = (),
+        strict: Container[Kind] = (),
+    ):
+        self.min_score, self._strict = min_score, strict
+        self._enhancers = {whole: engine.context_enhancer(whole) for whole in (False, True)}
+        self._context = ContextWords(self._enhancers[False], language)
+        by_hand = {
+            "EMAIL_ADDRESS": self._emails,
+            "PHONE_NUMBER": self._phone_numbers,
+            "CREDIT_CARD": self._cards,
+            "IP_ADDRESS": self._ips,
+            "IBAN_CODE": self._ibans,
+            "US_SSN": self._ssns,
+        }
+        self._ways = []
+        for recognizer in engine.recognizers(kinds, language, phone_regions):
+            self._ways.append(_Way(recognizer, "presidio", by_hand.get(recognizer.supported_entities[0])))
+        self._by_kind = {way.kind: way.recognizer for way in self._ways}
+        self._ways += [_Way(recognizer, "recipe", None) for recognizer in more]
+        if "PHONE_NUMBER" in self._by_kind:
+            self._phones = Phones(self._by_kind["PHONE_NUMBER"])
+            if not self._phones.exact:  # nothing is known to be necessary
+                next(way for way in self._ways if way.kind == "PHONE_NUMBER").condition = Condition([""])
+        self._scan = Scan([way.condition for way in self._ways])
 
     def find(self, text: str, context: Sequence[str] = ()) -> list[Finding]:
         """The findings in `text` in order of (start, end, kind, score); those of different kinds may overlap.
@@ -159,53 +249,59 @@ class Gate:
         `context`: words that count as if they stood beside every finding, as in `AnalyzerEngine.analyze`.
         """
         text = readable(text)
-        results = self._raw(text) if self._any_here.search(text) else []
+        results: list[RecognizerResult] = []
+        ways: dict[int, _Way] = {}
+        for i in self._scan.hits(text):
+            way = self._ways[i]
+            if way.can_reach(self.min_score, text, context):
+                found = way.find(text)
+                ways.update((id(result), way) for result in found)
+                results += found
         if not results:
             return []
-        self._enhance(text, results, context)
-        results = EntityRecognizer.remove_duplicates([r for r in results if r.score >= self.min_score])
-        return sorted(Finding(r.start, r.end, r.entity_type, r.score) for r in results)
+        self._enhance(text, results, ways, context)
+        results = sorted((r for r in results if r.score >= self.min_score), key=lambda r: r.start)
+        kept = [r for cluster in clusters(results) for r in EntityRecognizer.remove_duplicates(cluster)]
+        return sorted(Finding(r.start, r.end, r.entity_type, r.score, ways[id(r)].by) for r in kept)
 
-    def _raw(self, text: str) -> list[RecognizerResult]:
-        """What the recognisers find, before context words count."""
-        kinds, results = self.kinds, []
-        if "EMAIL_ADDRESS" in kinds and "@" in text:
-            results += self._analyze("EMAIL_ADDRESS", text, _addresses(text))
-        whole = [(0, len(text))]
-        digits = _digits.search(text) is not None
-        if "PHONE_NUMBER" in kinds and (digits or not self._phones.exact):
-            score = self._recognizers["PHONE_NUMBER"].SCORE
-            results += [RecognizerResult("PHONE_NUMBER", *span, score) for span in self._phones.spans(text)]
-        if "CREDIT_CARD" in kinds and digits and _card.search(text):
-            results += self._analyze("CREDIT_CARD", _NEW_DIGIT.sub("\u4e00", text), whole)  # in words too, but no digit
-        if "US_SSN" in kinds and digits and _ssn.search(text):
-            results += self._analyze("US_SSN", text, whole)
-        if "IP_ADDRESS" in kinds:
-            windows = _spaced(text, _ipv4.finditer(text)) if digits else []
-            if "::" in text or text.count(":") >= 6:
-                windows += _spaced(text, _ipv6.finditer(text))
-            results += self._analyze("IP_ADDRESS", text, sorted(set(windows)))
-        if "IBAN_CODE" in kinds and _iban.search(text):
-            results += self._analyze("IBAN_CODE", text, whole)
-        return results
+    def _emails(self, text: str) -> list[RecognizerResult]:
+        return _analyzed(self._by_kind["EMAIL_ADDRESS"], text, _addresses(text))
 
-    def _analyze(self, kind: Kind, text: str, windows: Iterable[tuple[int, int]]) -> list[RecognizerResult]:
-        """Presidio's recogniser of a kind on windows of a text."""
-        results = []
-        for start, end in windows:
-            for result in self._recognizers[kind].analyze(text[start:end], [kind], None):
-                result.start += start
-                result.end += start
-                results.append(result)
-        return results
+    def _phone_numbers(self, text: str) -> list[RecognizerResult]:
+        score = self._by_kind["PHONE_NUMBER"].SCORE
+        return [RecognizerResult("PHONE_NUMBER", *span, score) for span in self._phones.spans(text)]
 
-    def _enhance(self, text: str, results: list[RecognizerResult], context: Sequence[str]) -> None:
-        """`LemmaContextAwareEnhancer.enhance_using_context`, in place."""
-        enhancer, reader = self._enhancer, self._context.reader(text)
+    def _cards(self, text: str) -> list[RecognizerResult]:
+        return _analyzed(self._by_kind["CREDIT_CARD"], text, [(0, len(text))])
+
+    def _ssns(self, text: str) -> list[RecognizerResult]:
+        return _analyzed(self._by_kind["US_SSN"], text, [(0, len(text))])
+
+    def _ibans(self, text: str) -> list[RecognizerResult]:
+        return _analyzed(self._by_kind["IBAN_CODE"], text, [(0, len(text))])
+
+    def _ips(self, text: str) -> list[RecognizerResult]:
+        places = _spaced(text, _ipv4.finditer(text))
+        if "::" in text or text.count(":") >= 6:
+            places += _spaced(text, _ipv6.finditer(text))
+        return _analyzed(self._by_kind["IP_ADDRESS"], text, sorted(set(places)))
+
+    def _enhance(
+        self, text: str, results: list[RecognizerResult], ways: dict[int, _Way], context: Sequence[str]
+    ) -> None:
+        """`LemmaContextAwareEnhancer.enhance_using_context`, in place; of strict kinds, what is not enhanced is 0."""
+        reader = self._context.reader(text)
         context = [word.lower() for word in context]
+        parts = [part for word in context for part in _PARTS.findall(word)]
         for result in sorted(results, key=lambda r: r.start):
-            words = reader.around(result.start) + context
-            wanted = self._recognizers[result.entity_type].context
-            if enhancer._find_supportive_word_in_context(words, wanted, enhancer.context_matching_mode):
+            way = ways[id(result)]
+            recognizer, strict = way.recognizer, way.by == "presidio" and way.kind in self._strict
+            enhancer = self._enhancers[strict]
+            words = reader.around(result.start) + (parts if strict else context)
+            if recognizer.context and enhancer._find_supportive_word_in_context(
+                words, recognizer.context, enhancer.context_matching_mode
+            ):
                 raised = result.score + enhancer.context_similarity_factor
                 result.score = min(max(raised, enhancer.min_score_with_context_similarity), enhancer.MAX_SCORE)
+            elif strict:
+                result.score = EntityRecognizer.MIN_SCORE

@@ -11,7 +11,7 @@ presidio-research: https://github.com/microsoft/presidio-research (MIT).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,13 +38,16 @@ class Labelled(NamedTuple):
     place: str
 
 
-def read_labelled(paths: Iterable[str | Path]) -> Iterator[Labelled]:
-    """The labelled texts of files. Raises RequestError, which names the record, for what is not of either form."""
+def read_labelled(paths: Iterable[str | Path], labels: Mapping[str, str] | None = None) -> Iterator[Labelled]:
+    """The labelled texts of files. Raises RequestError, which names the record, for what is not of either form.
+
+    `labels`: what kinds of the texts are called here.
+    """
     for path in paths:
         name, found = Path(path).name, False
         for number, value in _values(require(KEY, path)):
             found = True
-            yield _labelled(value, f"{name}:{number}")
+            yield _labelled(value, labels or {}, f"{name}:{number}")
         if not found:
             raise RequestError(f"{KEY}: {path}: holds no text")
 
@@ -71,11 +74,12 @@ def _parsed(raw: bytes, place: str) -> Any:
         raise RequestError(f"{KEY}: {place}: is not valid JSON") from None
 
 
-def _labelled(record: Any, place: str) -> Labelled:
+def _labelled(record: Any, labels: Mapping[str, str], place: str) -> Labelled:
     text = _field(record, ("text", "full_text"), str, place)
     spans = _field(record, ("spans",), list, place)
     language = record.get("language")
-    marked = frozenset(_span(span, text, f"{place}: span {number}") for number, span in enumerate(spans, 1))
+    read = (_span(span, text, f"{place}: span {number}") for number, span in enumerate(spans, 1))
+    marked = frozenset(span._replace(kind=labels.get(span.kind, span.kind)) for span in read)
     return Labelled(text, marked, language if isinstance(language, str) else None, place)
 
 

@@ -13,6 +13,7 @@ which values are made up. What is a fake in the input, by chance or from an earl
 - card: as many digits, 400000 (payment providers' test range) and a right check digit
 - IBAN: the same country and length, right check digits, a bank of zeros (X for letters)
 - SSN: area 000, which is never issued. Area 9xx is not free: tax numbers of people (ITIN) begin so.
+- person: an invented name (`fake_names.py`)
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from functools import cache
 import idna
 import phonenumbers
 
+from .catalogue import NAME_KINDS
+from .checks import luhn, mod_97
+from .fake_names import FAKE_NAME, fake_name, normalised_name
 from .finding import Kind
 from .secret import keyed
 
@@ -67,6 +71,8 @@ def plain(text: str) -> str:
 
 def normalised(kind: Kind, value: str) -> str:
     """The value without what differs from writing to writing: what hashes and fakes are derived from."""
+    if kind in NAME_KINDS:
+        return normalised_name(value)
     value = plain(value)
     if kind == "EMAIL_ADDRESS":
         local, _, domain = value.rpartition("@")
@@ -176,7 +182,7 @@ def _fake_iban(draw: _Draw, value: str) -> str:
     account = ["0" if c.isdigit() else "X" for c in own[4 : 4 + _BANK]]
     account += [str(draw.below(10)) if c.isdigit() else chr(65 + draw.below(25)) for c in own[4 + _BANK :]]
     rest = "".join(account)
-    check = 98 - _mod_97(f"{rest}{own[:2]}00")
+    check = 98 - mod_97(f"{rest}{own[:2]}00")
     return _written(f"{own[:2]}{check:02d}{rest}", value)
 
 
@@ -223,18 +229,9 @@ _FAKES: dict[Kind, Callable[[_Draw, str], str]] = {
     "IP_ADDRESS": _fake_ip,
     "IBAN_CODE": _fake_iban,
     "US_SSN": _fake_ssn,
+    "PERSON": lambda draw, value: fake_name(draw.number, value),
 }
 FAKED = tuple(_FAKES)  # the kinds that have fakes
-
-
-def luhn(digits: str) -> bool:
-    """Whether the check digit, the last, is right (ISO/IEC 7812)."""
-    doubled = (2 * int(d) for d in digits[-2::-2])
-    return (sum(map(int, digits[-1::-2])) + sum(d - 9 if d > 9 else d for d in doubled)) % 10 == 0
-
-
-def _mod_97(characters: str) -> int:
-    return int("".join(str(int(c, 36)) for c in characters)) % 97
 
 
 # -- recognising fakes -----------------------------------------------------------------------------------------------
@@ -263,6 +260,7 @@ def _patterns() -> dict[Kind, re.Pattern]:
         "IBAN_CODE": re.compile(r"(?<!\w)[A-Z]{2}[0-9]{2}(?:[ -]?[0X]){6}(?:[ -]?[A-Z0-9]){5,24}(?!\w)"),
         "US_SSN": re.compile(r"(?<!\w)000[- .]?[0-9]{2}[- .]?[0-9]{4}(?!\w)"),
         "PHONE_NUMBER": re.compile(_phone_pattern()),
+        "PERSON": FAKE_NAME,
     }
 
 
@@ -289,11 +287,11 @@ def _end(kind: Kind, text: str, start: int, end: int) -> int | None:
     if kind in ("CREDIT_CARD", "IBAN_CODE"):  # the longest with a right check digit: a word may follow it
         ends = [at for at in range(end, start + 12, -1) if at == len(text) or not re.match(r"\w", text[at])]
         end = next((at for at in ends if _is_checked(kind, text[start:at])), None)
-    if end is None or kind == "EMAIL_ADDRESS":
+    if end is None or kind in ("EMAIL_ADDRESS", "PERSON"):
         return end
     return None if _LOCAL.match(text, end) or _DOMAIN.search(text, max(0, start - 65), start) else end
 
 
 def _is_checked(kind: Kind, value: str) -> bool:
     number = re.sub("[ -]", "", value)
-    return luhn(number) if kind == "CREDIT_CARD" else _mod_97(number[4:] + number[:4]) == 1
+    return luhn(number) if kind == "CREDIT_CARD" else mod_97(number[4:] + number[:4]) == 1

@@ -35,7 +35,7 @@ from ...console import RequestError, WorkError
 from ...dedup.settings import DedupSettings, ExactSettings, HighestSignal, Keep, MinHashSettings
 from ...document import LEDGER, key_words, words_to_keys
 from ...exchange import ExchangeWriter, read_table
-from ...filters.pii.scrub import NO_EXCEPTIONS
+from ...filters.pii.settings import NO_EXCEPTIONS
 from .. import corpus, documents
 from ..duplicates import exact, near
 from ..duplicates.standing import DUPLICATES, REMOVERS, Removed, duplicates

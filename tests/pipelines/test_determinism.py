@@ -21,7 +21,6 @@ from road_results import difference, files, results
 
 def test_everything_happens_in_the_input(undisturbed, expected):
     """Every rule and kind of personal data is hit, both deduplications find clusters, and tokens come out."""
-    from gristmill.filters.pii.finding import KINDS
     from gristmill.filters.quality.gopher import GopherQuality, GopherRepetition
 
     rules = Counter((row[1], row[2]) for row in expected["terminal"])
@@ -36,7 +35,8 @@ def test_everything_happens_in_the_input(undisturbed, expected):
     assert rules["dedup", "exact_duplicate"] >= 40
     assert rules["dedup", "near_duplicate"] >= road_inputs.BOILERPLATE + 20
     edits = Counter(row[2] for row in expected["edits"])
-    assert {kind.lower() for kind in KINDS} <= edits.keys()
+    kinds = ("email_address", "phone_number", "credit_card", "ip_address", "iban_code", "us_ssn")
+    assert edits.keys() >= set(kinds)
 
     assert rules["corpus", "kept"] == len(expected["documents"]) > 150
     assert len(expected["tokens of train"]) + len(expected["tokens of validation"]) == len(expected["documents"])

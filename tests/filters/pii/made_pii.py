@@ -41,14 +41,15 @@ def made_texts(kind: str, count: int, carriers: Sequence[str], seed: int = 0) ->
     `carriers`: sentences without a digit, `@` or colon, so that nothing else in them can be found.
     """
     draw, fakers = Random(f"{kind} {seed}"), [Faker(locale) for locale in LOCALES]
+    negatives = {**NEGATIVES, **LONG_NUMBERS}
     for locale, faker in zip(LOCALES, fakers, strict=True):
         faker.seed_instance(f"{kind} {seed} {locale}")
     names, weights = zip(*((name, weight) for name, (weight, _) in FORMS[kind].items()), strict=True)
     for _ in range(count):
         form = draw.choices(names, weights)[0]
-        negative = draw.choice(list(NEGATIVES))
+        negative = draw.choice(list(negatives))
         pieces, faker = draw.sample(carriers, 3), draw.choice(fakers)
-        value, other = FORMS[kind][form][1](draw, faker), NEGATIVES[negative](draw, faker)
+        value, other = FORMS[kind][form][1](draw, faker), negatives[negative](draw, faker)
         before, after = draw.choice(SURROUNDINGS)
         first = f"{pieces[0]} {draw.choice(INTRODUCTIONS[kind])}{before}"
         rest = f"{after} {pieces[1]}"
@@ -143,13 +144,14 @@ def _v6(draw: Random) -> ipaddress.IPv6Address:
 
 
 def _card(prefixes: Sequence[str], lengths: Sequence[int], groups: Sequence[int] = (4, 4, 4, 4, 4)) -> Maker:
-    """Numbers of an issuer with Luhn's check digit: plain, or in groups with spaces or hyphens as on the card."""
+    """Numbers of an issuer with Luhn's check digit: plain, or in groups as on the card, with spaces, hyphens or
+    no-break spaces."""
 
     def make(draw: Random, _: Faker) -> str:
         digits = draw.choice(prefixes)
         digits += "".join(draw.choices(string.digits, k=draw.choice(lengths) - 1 - len(digits)))
         digits += luhn_digit(digits)
-        separator = draw.choice(["", "", " ", "-"])
+        separator = draw.choice(["", "", "", " ", " ", "-", "\u00a0"])
         parts, at = [], 0
         for size in groups:
             parts.append(digits[at : at + size])
@@ -202,9 +204,9 @@ def _iban(draw: Random) -> str:
     return f"{country}{98 - number % 97:02d}{account}"
 
 
-def in_fours(value: str) -> str:
+def in_fours(value: str, gap: str = " ") -> str:
     """The printed form of ISO 13616: groups of four."""
-    return " ".join(value[at : at + 4] for at in range(0, len(value), 4))
+    return gap.join(value[at : at + 4] for at in range(0, len(value), 4))
 
 
 # -- what is drawn how often -----------------------------------------------------------------------------------------
@@ -250,8 +252,10 @@ FORMS: dict[str, dict[str, tuple[float, Maker]]] = {
     },
     "IBAN_CODE": {
         "faker": (50, lambda draw, faker: faker.iban()),
-        "registry": (30, lambda draw, _: _iban(draw)),
-        "registry in fours": (20, lambda draw, _: in_fours(_iban(draw))),
+        "registry": (28, lambda draw, _: _iban(draw)),
+        "registry in fours": (18, lambda draw, _: in_fours(_iban(draw))),
+        "registry with hyphens": (2, lambda draw, _: in_fours(_iban(draw), "-")),
+        "registry with no-break spaces": (2, lambda draw, _: in_fours(_iban(draw), "\u00a0")),
     },
 }
 
@@ -309,6 +313,17 @@ def _part_number(draw: Random, _: Faker) -> str:
     return draw.choice([f"{letters}{_digits(draw, 10, 12, 16, 20)}", f"{letters}{in_fours(_digits(draw, 14, 18))}"])
 
 
+def _imei(draw: Random, _: Faker) -> str:
+    """3GPP TS 23.003: 15 digits, of which the last is Luhn's."""
+    body = "35" + _digits(draw, 12)
+    return f"IMEI {body}{luhn_digit(body)}"
+
+
+def _row(draw: Random, _: Faker) -> str:
+    """A row of a table of four digits."""
+    return " ".join(_digits(draw, 4) for _ in range(draw.randrange(6, 12)))
+
+
 NEGATIVES: dict[str, Maker] = {
     "version": _version,
     "build": _build,
@@ -329,4 +344,12 @@ NEGATIVES: dict[str, Maker] = {
     "package": lambda draw, _: f"{draw.choice(NAMES)}@{draw.randrange(9)}.{draw.randrange(20)}.{draw.randrange(9)}",
     "image": lambda draw, _: f"{draw.choice(NAMES)}@2x.png",
     "host": lambda draw, _: f"{draw.choice(WORDS)}@localhost",
+}
+
+# As long as the numbers of cards.
+LONG_NUMBERS: dict[str, Maker] = {
+    "IMEI": _imei,
+    "row": _row,
+    "decimal": lambda draw, _: f"{draw.randrange(10)}.{_digits(draw, 13, 15, 16)}",
+    "identifier": lambda draw, _: f"id {_digits(draw, 17, 18, 19)}",
 }

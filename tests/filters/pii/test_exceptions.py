@@ -28,7 +28,8 @@ NOBODYS = {
 version [1.2.3.4]|Version: [1.2.3.4]|ver. [1.2.3.4]|v [1.2.3.4]|v.[1.2.3.4]|version = "[1.2.3.4]"|release [1.2.3.4]
 build [6.1.7.60]|numpy==[1.2.3.4]|numpy>=[1.2.3.4]|numpy (>= [1.2.3.4])|gem rails, ~> 1, rails ~> [4.2.1.1]
 numpy-[1.2.3.4].tar.gz|numpy_[1.2.3.4]-py3-none-any.whl|libfoo-[1.2.3.4].jar|setup-v[1.2.3.4].exe|section [1.2.3.4]
-§ [1.2.3.4]|the version is [1.2.3.4]|firmware [1.2.3.4]|foo[extra]==[1.2.3.4]""",
+§ [1.2.3.4]|the version is [1.2.3.4]|firmware [1.2.3.4]|foo[extra]==[1.2.3.4]|libfoo-[3.4.2.10]|lib-foo-bar-v[1.2.3.4]
+/opt/jboss-as-[7.1.1.2]/bin|(Opera/[9.10.2.1])|Oracle Database [11.2.0.4]|Windows [5.1.2.3]|upgraded to [2.3.4.5]""",
 }
 SOMEBODYS = {
     "EMAIL_ADDRESS": """
@@ -40,7 +41,9 @@ SOMEBODYS = {
 [8.8.8.8]|[172.32.0.1]|[192.0.3.1]|[192.169.0.1]|[2600:1f18::1]|[2001:db9::1]|[11.0.0.1]|conversion [8.8.8.8]
 ip-[8.8.8.8]|root@[8.8.8.8]|http://[8.8.8.8]/file.zip|dev [8.8.8.8]|server-[8.8.8.8] file.zip|name/[8.8.8.8]
 ssh host-[8.8.8.8]|the server at [8.8.8.8]|version [8.8.8.8/24]|version [2600:1f18::1]|ip = [8.8.8.8]|"ip": "[8.8.8.8]"
-version\\n\\n[8.8.8.8]|version 2 at [8.8.8.8]""",
+version\\n\\n[8.8.8.8]|version 2 at [8.8.8.8]|host-[11.1.2.3]|ip-[52.3.4.5]|server [8.8.8.8]|user@[1.2.3.4]
+http://foo-[1.2.3.4]/|web01-[5.6.7.8]|my-proxy-[5.6.7.8]|libfoo-[8.8.8.8]|libfoo-[93.184.2.10]|Windows [5.1.2.99]
+whois/[5.6.7.8]|Server/[5.6.7.8]|Oracle at [11.2.0.4]|-[1.2.3.4]|1.1.1.1-[1.2.3.4]|updated [1.2.3.4]""",
     "CREDIT_CARD": "[4111111111111111]",
     "IBAN_CODE": "[DE89370400440532013000]",
     "US_SSN": "[219-09-9999]",

@@ -8,8 +8,9 @@ import subprocess
 import sys
 
 import pytest
+from presidio_analyzer import PatternRecognizer, predefined_recognizers
 from gristmill.filters.pii.engine import OfflineEmailRecognizer, recognizers
-from gristmill.filters.pii.finding import KINDS
+from gristmill.filters.pii.catalogue import CATALOGUE, KINDS, searched
 
 NO_NETWORK = """
 import logging, socket, sys
@@ -52,8 +53,27 @@ def test_no_socket_is_opened(tmp_path):
     assert done.stderr == ""
 
 
-def test_one_recogniser_a_kind_in_order():
-    assert [r.supported_entities for r in recognizers()] == [[kind] for kind in KINDS]
+LANGUAGES = sorted({language for entry in CATALOGUE.values() for language in entry.languages})
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_recognisers_of_a_language_in_order(language):
+    made = recognizers(language=language)
+    expected = [kind for kind in KINDS if CATALOGUE[kind].recognizers and searched(kind, language)]
+    assert [r.supported_entities for r in made] == [[kind] for kind in expected]
+    assert {r.supported_language for r in made} == {language}
+
+
+def test_the_catalogue_holds_what_presidio_ships():
+    """Every recogniser by pattern, in the languages that Presidio has it for, but for those named as left out."""
+    shipped = [c for c in vars(predefined_recognizers).values() if isinstance(c, type)]
+    shipped = [c for c in shipped if issubclass(c, PatternRecognizer) and c is not PatternRecognizer]
+    left_out = {"DATE_TIME", "URL", "UUID"}
+    entities = {made.supported_entities[0]: made for made in (c() for c in shipped)}
+    assert entities.keys() - left_out == {k for k, e in CATALOGUE.items() if e.recognizers} - {"PHONE_NUMBER"}
+    for kind, made in entities.items():
+        if kind not in left_out and CATALOGUE[kind].languages:
+            assert made.supported_language == CATALOGUE[kind].languages[0], kind
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ import re
 import phonenumbers
 import pytest
 from gristmill.filters.pii.actions import Actions, Region, hide_fakes
-from gristmill.filters.pii.finding import KINDS
-from gristmill.filters.pii.replacements import fake, fakes, hashed, masked, normalised
+from gristmill.filters.pii.replacements import FAKED, fake, fakes, hashed, masked, normalised
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -50,8 +49,9 @@ VALUES = {
         st.from_regex(r"\A[A-W]{4}[1-9]\d{13}\Z").filter(str.isascii).map(lambda bban: _iban("GB", bban)),
     ).flatmap(_spaced),
     "US_SSN": st.from_regex(r"\A[1-8]\d\d-[1-9]\d-[1-9]\d{3}\Z").filter(str.isascii),
+    "PERSON": st.from_regex(r"\A[A-Z][a-z]{2,8}(?: [A-Z]\.)?(?: [A-Z][a-z]{2,9})?\Z"),
 }
-ANY = st.sampled_from(KINDS).flatmap(lambda kind: st.tuples(st.just(kind), VALUES[kind]))
+ANY = st.sampled_from(FAKED).flatmap(lambda kind: st.tuples(st.just(kind), VALUES[kind]))
 
 
 def digits_of(text: str) -> str:
@@ -109,7 +109,7 @@ def test_a_fake_is_recognised_and_left(case, frame):
     """As one that was found as a whole; it is its own fake, so to say."""
     kind, value = case
     before, _, after = frame.partition("{}")
-    actions = Actions(dict.fromkeys(KINDS, "fake"), KEY)
+    actions = Actions(dict.fromkeys(FAKED, "fake"), KEY)
     text = f"{before}{value}{after}"
     new = actions.replace(text, [Region(len(before), len(before) + len(value), kind)])
     assert new == f"{before}{fake(KEY, kind, value)}{after}"
