@@ -134,7 +134,7 @@ def _joined(text: str, places: Sequence[Region], news: Sequence[str]) -> tuple[s
 
 def _hidden(new: str, view: str) -> bool:
     """Whether no letter or digit of a replacement can be read in `view` of it."""
-    return not any(c.isalnum() and c == seen for c, seen in zip(new, view, strict=True))
+    return not any(c.isalnum() and seen not in "<Z>" for c, seen in zip(new, view, strict=True))
 
 
 def hide_fakes(text: str) -> str:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from re import _constants as op
 from typing import Any
 
+import re2
 import regex
 
 _BEYOND = "".join(map(chr, [*range(0x80, 0xD800), *range(0xE000, 0x110000)]))
@@ -30,8 +31,7 @@ def _bits(characters: Iterable[str]) -> int:
 _ASCII = (1 << 128) - 1
 DIGITS, SPACES, REST = 1 << 132, 1 << 133, 1 << 134
 ANY = (1 << 135) - 1
-UNCOMMON = _bits(_CASES) | DIGITS
-"""What a plain text holds none of; nearly every text is plain, and `fold` makes it so."""
+_UNCOMMON = _bits(_CASES) | DIGITS  # what a text that is folded holds none of
 WORD = _bits(c for c in _EXACT[:128] if c.isalnum() or c == "_")
 LOOSE = _bits(c for c in _EXACT if c.isalpha() or c.isspace()) | SPACES | REST
 """What prose is made of."""
@@ -65,23 +65,25 @@ def _character(code: int) -> str:
 _BEYOND_DIGITS = regex.findall(r"\d", _BEYOND)
 _DIGIT_RANGES = _ranges(_BEYOND_DIGITS)
 _SPACE_RANGES = _ranges(regex.findall(r"\s", _BEYOND))
-UNCOMMON_INSIDE = _CASES + _DIGIT_RANGES
-
 _PLAIN = dict(zip(_CASES, "iisk", strict=True))
 _FOLD = str.maketrans(_PLAIN | dict.fromkeys(_BEYOND_DIGITS, "0"))
+_uncommon = re2.compile(f"[{_CASES}{_DIGIT_RANGES}]")
 _ASCII_DIGITS = _bits(string.digits)
 
 
 def fold(text: str) -> str:
-    """A plain text of the same length: other digits become 0, the four letters those that they are cases of."""
-    return text if text.isascii() else text.translate(_FOLD)
+    """A text of the same length: digits beyond ASCII become 0, the four letters those that they are cases of.
+
+    Most texts are the same when folded, and the same object. `text` holds no lone surrogates.
+    """
+    return text if text.isascii() or not _uncommon.search(text) else text.translate(_FOLD)
 
 
 def folded(chars: int) -> int:
     """The set of what `fold` makes of a set."""
     chars |= _bits(letter for case, letter in _PLAIN.items() if chars & _bits(case))
     chars |= _bits("0") if chars & DIGITS else 0
-    return chars & ~UNCOMMON
+    return chars & ~_UNCOMMON
 
 
 def coarse(chars: int) -> int:

@@ -30,61 +30,35 @@ from . import engine
 from .catalogue import ENGLISH, KINDS
 from .context import ContextWords
 from .finding import By, Finding, Kind, clusters
-from .implied import implied, is_plain, together, windows
+from .implied import implied, together, windows
 from .phones import SEPARATORS, Phones
 from .replacements import REGIONS
-from .scan import Condition, Scan
+from .scan import Scan
 
-# -- necessary conditions --------------------------------------------------------------------------------------------
-
-
-def _ranges(characters: Iterable[str]) -> str:
-    """Characters in ascending order, none of them special in a pattern, as the inside of a character class."""
-    spans: list[list[int]] = []
-    for code in map(ord, characters):
-        if spans and code == spans[-1][1] + 1:
-            spans[-1][1] = code
-        else:
-            spans.append([code, code])
-    return "".join(f"{chr(first)}-{chr(last)}" for first, last in spans)
-
-
-# Python, regex and RE2 each know another Unicode: this class is Python's \d, spelt out.
-_DIGIT = _ranges(re.findall(r"\d", "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))))
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PARTS = re.compile(r"[^\W\d_]+")  # of a name such as "driver_license"
 
+# -- necessary conditions --------------------------------------------------------------------------------------------
+
+# What a text with a finding of the kind must hold, folded: `fold` has made other digits 0, and other cases of i an i.
 _SEPARATOR = "".join(c if c.isascii() else rf"\x{{{ord(c):x}}}" for c in SEPARATORS)
-_I = "iI\u0130\u0131"  # what Python takes for an i when case does not count; RE2 stops at the first two
-
-
-def _four_digits(digit: str) -> str:
-    """What every phone number holds, and every card and social security number and IPv4 address as well."""
-    return (
-        rf"[{digit}](?:[{_SEPARATOR}]{{0,4}}[{digit}]){{3}}"
-        rf"|[{digit}][ \x{{a0}}\t,-]*(?:[eE][xX][tT]|[xX][tT][nN]|[xX][tT][eE][nN]|[aA][nN][eE][xX][oO]|[{_I}][nN][tT])"
-        rf"|[xX](?:[{_SEPARATOR}X{digit}]{{0,12}}[xX]){{2}}"
-    )
-
-
-def _card_number(digit: str) -> str:
-    return rf"[{digit}]{{4}}[- ]?[{digit}]{{3,4}}[- ]?[{digit}]{{3,4}}[- ]?[{digit}]{{3,5}}"
-
-
+_FOUR_DIGITS = (  # or what phonenumbers dials as digits: a phone number's, and a card's, a social security number's
+    rf"[0-9](?:[{_SEPARATOR}]{{0,4}}[0-9]){{3}}|(?i:[0-9][ \x{{a0}}\t,-]*(?:ext|xtn|xten|anexo|int))"
+    rf"|[xX](?:[{_SEPARATOR}X0-9]{{0,12}}[xX]){{2}}"
+)
+_CARD = r"[0-9]{4}[- ]?[0-9]{3,4}[- ]?[0-9]{3,4}[- ]?[0-9]{3,5}"
 _SSN = r"[0-9]{5}-[0-9]{4}|[0-9]{3}-[0-9]{6}|[0-9]{9}|[0-9]{3}[- .][0-9]{2}[- .][0-9]{4}"
 _IPV4 = r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"
 _IPV6 = r"::|(?:[0-9A-Fa-f]{1,4}:){6}[0-9A-Fa-f]"
 _IBAN = r"[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{4}){2}"
-
-# What a text with a finding of the kind must hold.
-_BY_HAND: dict[Kind, Condition] = {
-    "EMAIL_ADDRESS": Condition(["@"]),
-    "PHONE_NUMBER": Condition([_four_digits(_DIGIT)], plain=[_four_digits("0-9")]),
-    "CREDIT_CARD": Condition([_card_number(_DIGIT)], plain=[_card_number("0-9")]),
-    "IP_ADDRESS": Condition([_IPV4, _IPV6]),
-    "IBAN_CODE": Condition([_IBAN]),
-    "US_SSN": Condition([_SSN]),
+_BY_HAND: dict[Kind, tuple[str, ...]] = {
+    "EMAIL_ADDRESS": ("@",),
+    "PHONE_NUMBER": (_FOUR_DIGITS,),
+    "CREDIT_CARD": (_CARD,),
+    "IP_ADDRESS": (_IPV4, _IPV6),
+    "IBAN_CODE": (_IBAN,),
+    "US_SSN": (_SSN,),
 }
 
 _ipv4, _ipv6 = map(re2.compile, (_IPV4, _IPV6))
@@ -152,14 +126,10 @@ class _Way:
         self.kind: Kind = recognizer.supported_entities[0]
         self.best = EntityRecognizer.MAX_SCORE
         if find is not None:
-            self.find, self.condition = find, _BY_HAND[self.kind]
+            self.find, self.must_hold = find, _BY_HAND[self.kind]
         else:
-            derived = [
-                together(implied(p.regex, recognizer.global_regex_flags, plain) for p in recognizer.patterns)
-                for plain in (False, True)
-            ]
-            self._implied, self._implied_of_plain = derived
-            self.find, self.condition = self._find, Condition([derived[0].must_hold], plain=[derived[1].must_hold])
+            self._implied = together(implied(p.regex, recognizer.global_regex_flags) for p in recognizer.patterns)
+            self.find, self.must_hold = self._find, (self._implied.must_hold,)
             if type(recognizer).validate_result is PatternRecognizer.validate_result:
                 self.best = max(pattern.score for pattern in recognizer.patterns)
         words = [re2.escape(word.lower()) for word in recognizer.context or ()]
@@ -176,9 +146,7 @@ class _Way:
         return bool(self._hint.search(text) or any(self._hint.search(word) for word in context))
 
     def _find(self, text: str) -> list[RecognizerResult]:
-        data = text.encode()
-        decides = self._implied_of_plain if is_plain(data) else self._implied
-        return _analyzed(self.recognizer, text, windows(text, decides, data))
+        return _analyzed(self.recognizer, text, windows(text, self._implied))
 
 
 def _analyzed(recognizer: EntityRecognizer, text: str, places: Iterable[tuple[int, int]]) -> list[RecognizerResult]:
@@ -240,8 +208,8 @@ class Gate:
         if "PHONE_NUMBER" in self._by_kind:
             self._phones = Phones(self._by_kind["PHONE_NUMBER"])
             if not self._phones.exact:  # nothing is known to be necessary
-                next(way for way in self._ways if way.kind == "PHONE_NUMBER").condition = Condition([""])
-        self._scan = Scan([way.condition for way in self._ways])
+                next(way for way in self._ways if way.kind == "PHONE_NUMBER").must_hold = ("",)
+        self._scan = Scan([way.must_hold for way in self._ways])
 
     def find(self, text: str, context: Sequence[str] = ()) -> list[Finding]:
         """The findings in `text` in order of (start, end, kind, score); those of different kinds may overlap.

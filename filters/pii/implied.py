@@ -10,8 +10,8 @@ are tried on holds nothing. A walk over the parse tree of a pattern (`walk.py`) 
   lies within one run of these characters, and no other run can change it: the runs in which the condition holds, with
   what stands beside them, are all that the recogniser must read (`windows`).
 
-Nearly every text is plain: it holds no digit beyond ASCII. Conditions for plain texts alone (`plain=True`) are spared
-the 70 ranges of Unicode's digits, and ask for more word boundaries.
+Conditions and windows are those of the text as `characters.fold` has it, with ASCII's digits in place of all others:
+they are spared the 70 ranges of Unicode's digits, which make automata large, and ask for more word boundaries.
 
 What the walk does not know implies nothing: the whole text is read. That a pattern implies a cheaper one is the idea of
 Russ Cox, "Regular Expression Matching with a Trigram Index" (2012, https://swtch.com/~rsc/regexp/regexp4.html).
@@ -39,7 +39,7 @@ class Implied(NamedTuple):
     """What holds wherever a pattern matches something."""
 
     must_hold: str
-    """In RE2's syntax: every text with a match matches it somewhere. "" when nothing is known."""
+    """In RE2's syntax: every text with a match matches it somewhere when folded. "" when nothing is known."""
 
     window: str
     """Inside of a character class: all that a match, or one of `must_hold`, may hold. "" when that is anything."""
@@ -51,10 +51,10 @@ class Implied(NamedTuple):
 NOTHING = Implied("", "", None)
 
 
-def implied(pattern: str, flags: int, plain: bool = False) -> Implied:
-    """What a pattern of the `regex` package implies with these flags; `plain`: in plain texts, which may be more."""
+def implied(pattern: str, flags: int) -> Implied:
+    """What a pattern of the `regex` package implies with these flags."""
     try:
-        walk = Walk(pattern, int(flags), plain)
+        walk = Walk(pattern, int(flags))
         window = walk.window()
         around = walk.around(window)
         must_hold, window = walk.must_hold(window, around)
@@ -74,20 +74,16 @@ def together(parts: Iterable[Implied]) -> Implied:
     return Implied("|".join(dict.fromkeys(must_holds)), window, None if None in arounds else max(arounds))
 
 
-def is_plain(data: bytes) -> bool:
-    """Whether a text, in UTF-8, holds no decimal digit beyond ASCII and no other case of an ASCII letter."""
-    return data.isascii() or _uncommon.search(data) is None
-
-
-def windows(text: str, what: Implied, data: bytes | None = None) -> list[tuple[int, int]]:
+def windows(text: str, what: Implied) -> list[tuple[int, int]]:
     """The parts of a text that decide: what a pattern finds in them, each read alone, is what it finds in the text.
 
     In order and apart from one another. Nothing is found in what a window shows beside its runs: it holds no character
-    of a match. `text` has no lone surrogates, and `data` is the text in UTF-8, where it is at hand.
+    of a match. `text` has no lone surrogates.
     """
     if what.must_hold == "":
         return [(0, len(text))]
-    data = text.encode() if data is None else data
+    text = characters.fold(text)
+    data = text.encode()
     condition = _compiled(what.must_hold)
     hit = condition.search(data)
     if hit is None:
@@ -149,6 +145,3 @@ def _compiled(must_hold: str) -> re2._Regexp:
     options = re2.Options()
     options.max_mem, options.log_errors = _MEMORY, False
     return re2.compile(must_hold, options)
-
-
-_uncommon = re2.compile(f"[{characters.UNCOMMON_INSIDE}]")

@@ -36,7 +36,7 @@ from .own.phones import PhoneRecognizer, no_phone
 from .own.secrets import Secrets
 from .own.urls import UrlCredentials
 from .replacements import INVISIBLE
-from .scan import Condition, Scan
+from .scan import Scan
 
 PLAIN_WANTED = f'[{INVISIBLE}\uff10-\uff19\uff20]|"@'
 """In the syntax of RE2 and Python: what a text holds that has to be searched in its plain form too."""
@@ -80,7 +80,7 @@ class Search:
         strict = frozenset() if presidio_alone else weak
         self._gate = Gate(kinds, min_score, language, phone_regions, recipe, strict)
         self._own = [made() for made in _OWN if made.kind in kinds] if not presidio_alone else []
-        self._scan = Scan([Condition([own.must_hold]) for own in self._own])
+        self._scan = Scan([[own.must_hold] for own in self._own])
 
     def find(self, text: str, context: Sequence[str] = ()) -> list[Finding]:
         """The findings in order of (start, end, kind, score); those of different kinds may overlap.

@@ -36,9 +36,9 @@ class Unknown(Exception):
 
 
 class Walk:
-    """The parse tree of one pattern, for all texts or for plain ones only (`characters.UNCOMMON`)."""
+    """The parse tree of one pattern, for texts that are folded (`characters.fold`)."""
 
-    def __init__(self, pattern: str, flags: int, plain: bool):
+    def __init__(self, pattern: str, flags: int):
         tree = _parse(pattern)
         flags |= tree.state.flags
         if flags & ~_FLAGS or _POSIX.search(pattern):
@@ -46,7 +46,6 @@ class Walk:
         self.items: _Items = tree
         self.ignore_case = bool(flags & regex.IGNORECASE)
         self.multiline = bool(flags & regex.MULTILINE)
-        self.plain = plain
         self.coarse = False  # whether one digit is written as any digit
         self.groups: dict[int, _Items] = {}
         for kind, value in _all(tree):
@@ -76,7 +75,7 @@ class Walk:
         else:
             negation = ((op.NEGATE, None),) if kind is op.NOT_LITERAL else ()
             chars = chars_of.characters((*negation, (op.LITERAL, value)), self.ignore_case)
-        return chars_of.folded(chars) if self.plain else chars
+        return chars_of.folded(chars)
 
     def _chars(self, items: _Items) -> int:
         """The set of all characters that the items may consume."""

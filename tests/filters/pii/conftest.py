@@ -1,11 +1,15 @@
-"""The reference that the gate is held to, and a source of texts that try to tell the two apart."""
+"""The reference that the gate is held to, and sources of texts: hostile ones, and sentences that hold nothing."""
 
 from __future__ import annotations
 
+import io
+import json
+import re
 from collections.abc import Callable
 from random import Random
 
 import pytest
+import zstandard
 
 HITS = (
     """
@@ -69,6 +73,17 @@ def _hostile(draw: Random) -> str:
 @pytest.fixture(scope="session")
 def hostile() -> Callable[[Random], str]:
     return _hostile
+
+
+@pytest.fixture(scope="session")
+def carriers(shared_data) -> list[str]:
+    """Sentences of novels in which nothing can be found."""
+    found: set[str] = set()
+    with zstandard.open(shared_data / "text-en/classic-books-part1.jsonl.zst", "rb") as file:
+        for line, _ in zip(io.TextIOWrapper(file, "utf-8"), range(6), strict=False):
+            sentences = re.split(r"(?<=[.!?])\s+", json.loads(line)["text"])
+            found.update(" ".join(sentence.split()) for sentence in sentences)
+    return sorted(s for s in found if 40 <= len(s) <= 160 and not re.search(r"[\d@:]", s))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ The made texts are drawn with other seeds than those that the recognisers were w
 from __future__ import annotations
 
 import gzip
-import io
 import ipaddress
 import json
 import re
@@ -14,7 +13,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import zstandard
 from gristmill.filters.pii.evaluation import evaluate, scrubber
 from gristmill.filters.pii.labelled import Labelled, Span, read_labelled
 from gristmill.filters.pii.settings import ScrubSettings
@@ -33,17 +31,6 @@ WHOLE = {
     "CREDIT_CARD": set(made_pii.FORMS["CREDIT_CARD"]) - {"faker", "Maestro"},
     "IBAN_CODE": set(made_pii.FORMS["IBAN_CODE"]),
 }
-
-
-@pytest.fixture(scope="session")
-def carriers(shared_data) -> list[str]:
-    """Sentences of novels in which nothing can be found."""
-    found: set[str] = set()
-    with zstandard.open(shared_data / "text-en/classic-books-part1.jsonl.zst", "rb") as file:
-        for line, _ in zip(io.TextIOWrapper(file, "utf-8"), range(6), strict=False):
-            sentences = re.split(r"(?<=[.!?])\s+", json.loads(line)["text"])
-            found.update(" ".join(sentence.split()) for sentence in sentences)
-    return sorted(s for s in found if 40 <= len(s) <= 160 and not re.search(r"[\d@:]", s))
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
 import sys
 import time
@@ -14,7 +12,6 @@ from random import Random
 import phonenumbers
 import pytest
 import re2
-import zstandard
 from gristmill.filters.pii.finding import Finding
 from gristmill.filters.pii.labelled import read_labelled
 from gristmill.filters.pii.own.phones import LEAST, PhoneRecognizer, no_phone
@@ -265,14 +262,6 @@ def test_long_runs_are_read_once(piece):
 
 
 # -- how much is found, and how much of it is one --------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def carriers(shared_data) -> list[str]:
-    with zstandard.open(shared_data / "text-en/classic-books-part1.jsonl.zst", "rb") as file:
-        book = json.loads(next(io.TextIOWrapper(file, "utf-8")))["text"]
-    sentences = {" ".join(sentence.split()) for sentence in re.split(r"(?<=[.!?])\s+", book)}
-    return sorted(s for s in sentences if 40 <= len(s) <= 160 and not re.search(r"[\d@:]", s))
 
 
 @pytest.fixture(scope="module")

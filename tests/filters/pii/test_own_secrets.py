@@ -44,7 +44,7 @@ def found(text: str, recognizer=SECRETS, context=()) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def carriers(shared_data) -> list[str]:
+def paragraphs(shared_data) -> list[str]:
     """Paragraphs about code, with code."""
     with zstandard.open(shared_data / "text-en" / "peps-part1.jsonl.zst", "rt", encoding="utf-8") as lines:
         texts = [json.loads(next(lines))["text"] for _ in range(40)]
@@ -52,11 +52,11 @@ def carriers(shared_data) -> list[str]:
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_made_secrets_are_found_whole_and_nothing_else(name, carriers):
+def test_made_secrets_are_found_whole_and_nothing_else(name, paragraphs):
     recognizer, lines, least = MADE[name]
     spans = right = findings = false = 0
     missed: Counter[str] = Counter()
-    for made in made_secrets.made_texts(lines, 1_000, carriers, seed=3):
+    for made in made_secrets.made_texts(lines, 1_000, paragraphs, seed=3):
         there = {(f.start, f.end) for f in recognizer.find(made.text)}
         assert not there or GATES[recognizer].search(made.text)
         spans += len(made.spans)

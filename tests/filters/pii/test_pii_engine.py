@@ -8,9 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from presidio_analyzer import PatternRecognizer, predefined_recognizers
-from gristmill.filters.pii.engine import OfflineEmailRecognizer, recognizers
 from gristmill.filters.pii.catalogue import CATALOGUE, KINDS, searched
+from gristmill.filters.pii.engine import OfflineEmailRecognizer, recognizers
+from presidio_analyzer import PatternRecognizer, predefined_recognizers
 
 NO_NETWORK = """
 import logging, socket, sys

@@ -15,6 +15,7 @@ import zstandard
 from gristmill.filters.pii.catalogue import CATALOGUE, DEFAULT_KINDS
 from gristmill.filters.pii.gate import Gate, readable
 
+EVERYTHING = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
 # Digits of regex's Unicode that are none of Python's, on which Presidio's validators may raise
 _NEW_DIGIT = regex.compile("[" + "".join(c for c in regex.findall(r"\d", EVERYTHING) if not c.isdecimal()) + "]")
 
