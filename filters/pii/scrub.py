@@ -1,16 +1,16 @@
 """The last stage of the first phase: personal data are replaced before anything of a document is written.
 
-Texts are searched by the gate (`gate.py`: Presidio's findings) and edited (`actions.py`). Replacing a finding moves
-the words around its neighbours, and a context word that now stands nearer may turn what was a low score into a
-finding; so a text that was edited is searched again until nothing is found. Scrubbing what was scrubbed therefore
-changes nothing. After `ROUNDS` searches tags replace whatever is still found, and tags only ever come to an end.
+Texts are searched (`search.py`) and edited (`actions.py`). Replacing a finding moves the words around its neighbours,
+and a context word that now stands nearer may turn what was a low score into a finding; so a text that was edited is
+searched again until nothing is found. Scrubbing what was scrubbed therefore changes nothing. After `ROUNDS` searches
+tags replace whatever is still found, and tags only ever come to an end.
 
 For fakes and hashes an international domain counts in its ASCII form (xn--...), so both writings get the same
 replacement.
 
 Which kinds are looked for depends on the document's language (`catalogue.py`). Names of people and places, where the
-recipe asks for them, are found once, by a model that reads all texts of a batch (`names.py`), in texts alone: what
-stands around a text is no sentence.
+recipe asks for them, are found by a model (`names.py`), in texts alone: what stands around a text is no sentence. The
+model reads each text once, as it came; of a text that was scrubbed it might make other names.
 
 What concerns nobody (`exceptions.py`) stays, unless the text leaves by a side door: messages (`redact`) have none.
 

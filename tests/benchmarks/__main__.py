@@ -257,7 +257,7 @@ SEARCHED_MEGABYTES, NAMED_DOCUMENTS = 10, 60
 def personal_data(work: Path, data: Path) -> list[Row]:
     """The search for personal data beside Presidio's AnalyzerEngine on the same documents, findings being the same.
 
-    CPU of one pass by whoever remembers nothing yet: a fourth of ours is building automata. Start and imports count for
+    CPU of one pass by whoever remembers nothing yet: a third of ours is building automata. Start and imports count for
     neither.
     """
     corpus = str(write_real_corpus(work / "personal", data, SEARCHED_MEGABYTES))

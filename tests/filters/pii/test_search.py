@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import time
+from collections.abc import Iterator
 from random import Random
 
 import pytest
@@ -253,15 +255,23 @@ def test_the_order_of_texts_changes_nothing(hostile):
     assert sum(map(len, expected)) > 300
 
 
+@pytest.fixture
+def undisturbed() -> Iterator[None]:
+    """Without the collector of garbage, which looks at all that other tests have left."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.mark.parametrize(
     "line", ["tel {area}-555-{i:04}", "jane{i}@site.org", "4111\xad 1111 1111 1111", "license D{i:07}"]
 )
-def test_thousands_of_findings_take_linear_time(line):
+def test_thousands_of_findings_take_linear_time(undisturbed, line):
     seconds = {}
     for count in (5_000, 10_000):
-        text = "\n".join(line.format(i=i % 10_000, area=201 + i % 700 // 10) for i in range(count))
+        text = "\n".join(line.format(i=i, area=201 + i % 70) for i in range(count))
         search, start = search_for(), time.process_time()
         assert len(search.find(text)) >= 0.95 * count
         seconds[count] = time.process_time() - start
     assert seconds[10_000] < 5
-    assert seconds[10_000] < 3 * seconds[5_000] + 0.2  # quadratic: four times as long
+    assert seconds[10_000] < 3 * seconds[5_000] + 0.3  # quadratic: four times as long
