@@ -17,6 +17,7 @@ it, an e-mail address around it). Then a tag takes its place.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
@@ -145,6 +146,27 @@ def hide_fakes(text: str) -> str:
             pieces += (text[end:start], _veil(stop - start))
             end = stop
     return "".join([*pieces, text[end:]])
+
+
+def beside_veils(hidden: str, findings: Sequence[Finding]) -> list[Finding]:
+    """Findings in a text with its tags hidden: those within a hidden tag are none, those that cut one take all of it.
+
+    A recipe's pattern may match what hides a tag. So each replacement leaves less of the text, or fewer tags.
+    """
+    veils = [veil.span() for veil in _VEIL.finditer(hidden)]
+    if not veils:
+        return list(findings)
+    starts, ends = [start for start, _ in veils], [end for _, end in veils]
+    kept = []
+    for f in findings:
+        cut = veils[bisect_right(ends, f.start) : bisect_left(starts, f.end)]
+        if not (cut and cut[0][0] <= f.start and f.end <= cut[0][1]):
+            around = [(f.start, f.end), *cut]
+            kept.append(f._replace(start=min(a for a, _ in around), end=max(b for _, b in around)))
+    return kept
+
+
+_VEIL = re.compile("<Z+>")
 
 
 def _veil(length: int) -> str:

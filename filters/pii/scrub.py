@@ -33,7 +33,7 @@ import pyarrow.compute as pc
 from ...console import WorkError
 from ...document import json_text
 from ..stage import Drops, Edits, Outcome
-from .actions import Actions, regions, replace_by_tags
+from .actions import Actions, beside_veils, regions, replace_by_tags
 from .catalogue import CATALOGUE, language_of
 from .exceptions import excepted
 from .fields import hide_neutral, scrub_json
@@ -212,7 +212,7 @@ class _Scrubber:
         rounds = 0
         while True:
             hidden = self.actions.hide(text)
-            findings = search.find(hide(hidden), context)
+            findings = beside_veils(hidden, search.find(hide(hidden), context))
             if rounds == 0:
                 findings += [name for name in names if hidden[name.start : name.end] == text[name.start : name.end]]
             if bare:

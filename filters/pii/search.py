@@ -12,10 +12,11 @@ rules that leave findings of Presidio's out:
 `recognizers: presidio` leaves all this out: then the findings are exactly those of Presidio's AnalyzerEngine, and the
 recipe's.
 
-Unicode. A text that holds soft hyphens, zero-width characters or direction marks, full-width digits or `@`, or a
-quoted local part ("jane roe"@...), is searched a second time in plain form: without the invisible characters, in
-ASCII, the quoted part as one word. What either search finds counts, and a finding includes the invisible characters
-within. International domains and addresses in any script need none of this: Presidio finds them.
+Unicode. A text that holds soft hyphens, zero-width characters or direction marks, digits of other scripts, full-width
+`@` or dots, no-break spaces or hyphens between digits, or a quoted local part ("jane roe"@...), is searched a second
+time in plain form: without the invisible characters, in ASCII, the quoted part as one word. What either search finds
+counts, and a finding includes the invisible characters within. International domains and addresses in any script need
+none of this: Presidio finds them.
 """
 
 from __future__ import annotations
@@ -38,13 +39,18 @@ from .own.urls import UrlCredentials
 from .replacements import INVISIBLE
 from .scan import Scan
 
-PLAIN_WANTED = f'[{INVISIBLE}\uff10-\uff19\uff20]|"@'
-"""In the syntax of RE2 and Python: what a text holds that has to be searched in its plain form too."""
+_ZEROS = "\u0660\u06f0\u0966\u09e6"  # of Arabic, Persian, Devanagari and Bengali; nine digits follow each
+_OTHER_DIGITS = "".join(f"{zero}-{chr(ord(zero) + 9)}" for zero in _ZEROS)
+_SPACES, _HYPHENS = "\u00a0\u2007\u202f", "\u2010\u2011"
 
-_plain_wanted = re.compile(PLAIN_WANTED)
+_PLAIN_WANTED = re.compile(
+    f'[{INVISIBLE}\uff10-\uff19\uff20{_OTHER_DIGITS}]|"@|[0-9][{_SPACES}{_HYPHENS}][0-9]|@[\\w-]{{1,63}}[\u3002\uff0e]'
+)
 _INVISIBLE = re.compile(f"[{INVISIBLE}]")
 _QUOTED = re.compile(r'"(?:[^"\\\r\n]|\\.){1,64}"(?=@)')
-_ASCII = {0xFF01 + i: 0x21 + i for i in range(94)}
+_ASCII: dict[int, int | str] = {0xFF01 + i: 0x21 + i for i in range(94)}
+_ASCII |= {ord(digit): str(int(digit)) for zero in _ZEROS for digit in map(chr, range(ord(zero), ord(zero) + 10))}
+_ASCII |= dict.fromkeys(map(ord, _SPACES), " ") | dict.fromkeys(map(ord, _HYPHENS), "-") | {0x3002: "."}
 
 _OWN: tuple[type[Recognizer], ...] = (
     GluedEmailRecognizer,
@@ -88,12 +94,13 @@ class Search:
         `context`: words that count as if they stood beside every finding.
         """
         findings = self._find(text, context)
-        if not _plain_wanted.search(text):
+        if not plain_wanted(text):
             return findings
         plain = _QUOTED.sub(lambda quoted: "Z" * len(quoted.group()), text.translate(_ASCII))
         places = [i for i, c in enumerate(plain) if not _INVISIBLE.match(c)]
         more = self._find("".join(plain[i] for i in places), context)
-        return sorted({*findings, *(f._replace(start=places[f.start], end=places[f.end - 1] + 1) for f in more)})
+        both = {*findings, *(f._replace(start=places[f.start], end=places[f.end - 1] + 1) for f in more)}
+        return sorted(both) if self._alone else _outermost(both)
 
     def _find(self, text: str, context: Sequence[str]) -> list[Finding]:
         text = readable(text)
@@ -104,6 +111,11 @@ class Search:
         more = [f for i in self._scan.hits(text) for f in self._own[i].find(text, context)]
         more = [f for f in more if f.score >= self._min_score]
         return _outermost([*findings, *more])
+
+
+def plain_wanted(text: str) -> bool:
+    """Whether a text has to be searched in its plain form too."""
+    return '"@' in text if text.isascii() else _PLAIN_WANTED.search(text) is not None
 
 
 def _knows_better(ours: Finding, presidios: Finding) -> bool:

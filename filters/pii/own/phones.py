@@ -202,23 +202,33 @@ def _glues(character: str) -> bool:
     return character == "_" or (character.isalnum() and not 0x2E80 <= ord(character) < 0xFF00)
 
 
-def _free_before(text: str, start: int, said: str) -> bool:
+def _is_written(number: str) -> bool:
+    """Whether a number of seven digits and more stands in at least three groups."""
+    return len(_DIGITS.findall(_plain(number))) > 2 and _count(_plain(number)) > 6
+
+
+def _free_before(text: str, start: int, said: str, written: bool) -> bool:
+    """`written`: as no cipher is, so that a comma sets it apart from other digits, as in CSV."""
     if start == 0:
         return True
     beside, beyond = text[start - 1], text[start - 2 : start - 1]
     if _glues(beside) or beside in "$€£¥₹#@%~^*\\&+":
         return False
+    if beside == "," and written:
+        return True
     if beside in ".,:/=-\u2010\u2011\u2012\u2013'":
         return not _glues(beyond) or (said == PHONE and beyond.isalpha()) or (beside in ",:" and beyond.isalpha())
     return True
 
 
-def _free_behind(text: str, end: int) -> bool:
+def _free_behind(text: str, end: int, written: bool) -> bool:
     if end == len(text):
         return True
     beside, beyond = text[end], text[end + 1 : end + 2]
     if _glues(beside) or beside in "%°$€£¥₹@\\=#^~*":
         return False
+    if beside == "," and written:
+        return True
     if beside in "./:,-\u2010\u2011\u2012\u2013'":
         return not (beyond.isdigit() or (beside in "./-" and _glues(beyond) and beyond.islower()))
     return True
@@ -254,12 +264,12 @@ class PhoneRecognizer:
             said = PHONE if named or _follows(text, last, start) else _said(text, start, run.end())
             if said == PHONE and _is_quantity(text, start, run[0]):
                 said = NOTHING
-            if not _free_before(text, start, said):
+            if not _free_before(text, start, said, plus or _is_written(run[0])):
                 continue
             for a, b, score in _numbers(text, start, run.end(), plus, said):
                 extension = _EXTENSION.match(text, b)
                 b = extension.end() if extension else b
-                if _free_behind(text, b):
+                if _free_behind(text, b, plus or _is_written(text[a:b])):
                     yield Finding(a, b, KIND, score, "gristmill")
                     last = b if said == PHONE else last
 
@@ -346,7 +356,8 @@ def no_phone(text: str, start: int, end: int) -> bool:
     """Whether digits that are a valid number somewhere, text[start:end], are something else after all."""
     number = _plain(text[start:end])
     said = _said(text, start, end)
-    if not _free_before(text, start, said) or not _free_behind(text, end):
+    written = number.startswith("+") or _is_written(number)
+    if not _free_before(text, start, said, written) or not _free_behind(text, end, written):
         return True
     if number.startswith("+") or said == PHONE:
         return False

@@ -289,3 +289,19 @@ def test_patterns_travel_as_json():
     settings = read(CASE | {"context": ["docket"], "validator": "luhn"})
     assert ScrubSettings.model_validate_json(settings.model_dump_json()) == settings
     assert settings.patterns == (Pattern(**CASE, context=("docket",), validator="luhn"),)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("pattern", ["[A-Z]{6,}", ".{10}", r"<\w+>", "Z+", ".", "..", ".+", r"\w>", "><", r"[a-p]{8}"])
+@pytest.mark.parametrize("action", ["tag", "hash", "mask", "remove"])
+def test_a_pattern_that_matches_tags_comes_to_an_end(key, pattern, action):
+    settings = read({"kind": "CASE_NUMBER", "pattern": pattern}, action=action, **key)
+    for text in ("see ABCDEFG of 2024-17, jane@acme.org", "<EMAIL><EMAIL> x"):
+        clean = scrubbed(text, settings)
+        assert scrubbed(clean, settings) == clean
+
+
+def test_a_tag_is_none_of_its_kind(key):
+    """Its letters have the form, and the word stands beside it still."""
+    number = {"kind": "EMPLOYEE_NUMBER", "pattern": r"\b[A-Z0-9]{8,16}\b", "score": 0.05, "context": ["employee"]}
+    assert scrubbed("employee AB12CD34 left", read(number)) == "employee <EMPLOYEE_NUMBER> left"
