@@ -6,9 +6,10 @@ holds four digits with only separators between them. RE2 looks for all these nec
 a text; where one holds, Presidio's own recogniser decides, on the smallest window that cannot change its answer; its
 context words are found without tokenising the document (`context.py`), its phone numbers in one reading (`phones.py`).
 
-Six recognisers, which find nearly all there is, have conditions and windows made by hand; those of the others are
-derived from their patterns (`implied.py`). What no context word can lift over the threshold is not looked at. The
-price is that every expression here has to stay implied by Presidio's (tests compare the findings).
+Four recognisers that are more than patterns, or whose patterns take more than linear time, have conditions and windows
+made by hand; those of the others are derived from their patterns (`implied.py`). What no context word can lift over
+the threshold is not looked at. The price is that every expression here has to stay implied by Presidio's (tests compare
+the findings).
 
 Windows also bound the time: Presidio's e-mail pattern is quadratic on long runs such as "a.a.a.", and gives a text up
 after a minute; the windows hold only runs that match.
@@ -43,22 +44,18 @@ _PARTS = re.compile(r"[^\W\d_]+")  # of a name such as "driver_license"
 
 # What a text with a finding of the kind must hold, folded: `fold` has made other digits 0, and other cases of i an i.
 _SEPARATOR = "".join(c if c.isascii() else rf"\x{{{ord(c):x}}}" for c in SEPARATORS)
-_FOUR_DIGITS = (  # or what phonenumbers dials as digits: a phone number's, and a card's, a social security number's
+_FOUR_DIGITS = (  # of a phone number, or what phonenumbers dials as digits
     rf"[0-9](?:[{_SEPARATOR}]{{0,4}}[0-9]){{3}}|(?i:[0-9][ \x{{a0}}\t,-]*(?:ext|xtn|xten|anexo|int))"
     rf"|[xX](?:[{_SEPARATOR}X0-9]{{0,12}}[xX]){{2}}"
 )
-_CARD = r"[0-9]{4}[- ]?[0-9]{3,4}[- ]?[0-9]{3,4}[- ]?[0-9]{3,5}"
-_SSN = r"[0-9]{5}-[0-9]{4}|[0-9]{3}-[0-9]{6}|[0-9]{9}|[0-9]{3}[- .][0-9]{2}[- .][0-9]{4}"
 _IPV4 = r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"
 _IPV6 = r"::|(?:[0-9A-Fa-f]{1,4}:){6}[0-9A-Fa-f]"
 _IBAN = r"[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]{4}){2}"
 _BY_HAND: dict[Kind, tuple[str, ...]] = {
     "EMAIL_ADDRESS": ("@",),
     "PHONE_NUMBER": (_FOUR_DIGITS,),
-    "CREDIT_CARD": (_CARD,),
     "IP_ADDRESS": (_IPV4, _IPV6),
     "IBAN_CODE": (_IBAN,),
-    "US_SSN": (_SSN,),
 }
 
 _ipv4, _ipv6 = map(re2.compile, (_IPV4, _IPV6))
@@ -195,10 +192,8 @@ class Gate:
         by_hand = {
             "EMAIL_ADDRESS": self._emails,
             "PHONE_NUMBER": self._phone_numbers,
-            "CREDIT_CARD": self._cards,
             "IP_ADDRESS": self._ips,
             "IBAN_CODE": self._ibans,
-            "US_SSN": self._ssns,
         }
         self._ways = []
         for recognizer in engine.recognizers(kinds, language, phone_regions):
@@ -238,12 +233,6 @@ class Gate:
     def _phone_numbers(self, text: str) -> list[RecognizerResult]:
         score = self._by_kind["PHONE_NUMBER"].SCORE
         return [RecognizerResult("PHONE_NUMBER", *span, score) for span in self._phones.spans(text)]
-
-    def _cards(self, text: str) -> list[RecognizerResult]:
-        return _analyzed(self._by_kind["CREDIT_CARD"], text, [(0, len(text))])
-
-    def _ssns(self, text: str) -> list[RecognizerResult]:
-        return _analyzed(self._by_kind["US_SSN"], text, [(0, len(text))])
 
     def _ibans(self, text: str) -> list[RecognizerResult]:
         return _analyzed(self._by_kind["IBAN_CODE"], text, [(0, len(text))])
