@@ -114,12 +114,11 @@ _LETTER = "0-9A-Za-z_\u00c0-\u052f"  # of scripts that put spaces between words
 # A part of a word, of a decimal number, of a UUID, a number with a country's code
 _WITHIN = re.compile(rf"(?:[{_LETTER}]|[0-9]\.|-[0-9A-Fa-f]{{4}}-|\+)\Z")
 _GOES_ON = re.compile(rf"[{_LETTER}]|\.[0-9]|@\w")
-# A part of a name with hyphens, of a path, of an address, of an IBAN in fours; of a file's name. A word for a card
+# A part of an IBAN in fours; of a name with hyphens, of a path, of an address; of a file's name. A word for a card
 # counts for more.
-_WITHIN_NAME = re.compile(
-    r"(?:[\w)]-|[^\s/]/|//|[?&;][\w.-]{1,30}="
-    rf"|(?<![^\W_])[A-Z]{{2}}[0-9]{{2}}[{_SEPARATOR}](?:[0-9A-Z]{{4}}[{_SEPARATOR}]){{0,6}})\Z"
-)
+_WITHIN_IBAN = re.compile(rf"(?<![^\W_])[A-Z]{{2}}[0-9]{{2}}[{_SEPARATOR}](?:[0-9A-Z]{{4}}[{_SEPARATOR}]){{0,6}}\Z")
+_WITHIN_NAME = re.compile(r"(?:[\w)]-|[^\s/]/|//|[?&;][\w.-]{1,30}=)\Z")
+_SPACED = re.compile("[ \u00a0\u2007\u2009\u202f]")
 _NAME_GOES_ON = re.compile(r"-\w|\.[a-z]|/[a-z]")
 _LABEL = re.compile(
     r"(?<![^\W_])(?:isbn|issn|e?an|upc|gtin|imei|meid|imsi|iccid|sku|asin|bar[ -]?code|tracking|serial|time[ -]?stamp"
@@ -144,11 +143,17 @@ def _named(text: str, start: int, end: int) -> bool:
 
 
 def _free(text: str, start: int, end: int, named: bool) -> bool:
-    """Whether [start, end) is no part of something longer, and not called something else."""
+    """Whether [start, end) is no part of something longer, and not called something else.
+
+    A name or path has no spaces: digits in groups that have are no part of one.
+    """
     before = text[max(0, start - _BESIDE) : start]
     if _WITHIN.search(before) or _GOES_ON.match(text, end) or _LABEL.search(before):
         return False
-    return named or not (_WITHIN_NAME.search(before) or _NAME_GOES_ON.match(text, end))
+    if named or _WITHIN_IBAN.search(before):
+        return named
+    spaced = _SPACED.search(text, start, end) is not None
+    return spaced or not (_WITHIN_NAME.search(before) or _NAME_GOES_ON.match(text, end))
 
 
 def _in_series(text: str, start: int, end: int) -> bool:
