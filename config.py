@@ -9,6 +9,7 @@ The price is a loader of our own of some thirty lines.
 from __future__ import annotations
 
 import difflib
+import importlib
 import json
 import re
 import types
@@ -30,6 +31,15 @@ class Settings(BaseModel):
 
 
 M = TypeVar("M", bound=Settings)
+
+
+def imported(reference: str) -> Any:
+    """What `module:attribute` names: code of the user's own. Raises ImportError, whatever is missing."""
+    module, _, attribute = reference.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (AttributeError, ValueError) as error:
+        raise ImportError(str(error)) from None
 
 
 class _Loader(yaml.SafeLoader):

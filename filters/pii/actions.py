@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 from .catalogue import KINDS
@@ -45,7 +46,9 @@ def tag_of(kind: Kind) -> str:
     return f"<{_SHORT.get(kind, kind)}>"
 
 
-def _tags(kinds: Iterable[Kind]) -> re.Pattern:
+@lru_cache(maxsize=8)
+def _tags(kinds: tuple[Kind, ...]) -> re.Pattern:
+    """Any tag of the kinds, as it stands in a text; asked for once a batch."""
     names = "|".join(tag_of(kind).strip("<>") for kind in kinds)
     return re.compile(rf"<(?:{names})(?::[{HASH_LETTERS}]{{{HASH_LENGTH}}})?>")
 
@@ -85,7 +88,7 @@ class Actions:
                 "remove": lambda kind, value: "",
             }[action]
         self._faked = {kind for kind, action in actions.items() if action == "fake"}
-        self._tags = _tags(dict.fromkeys((*KINDS, *actions)))
+        self._tags = _tags(tuple(dict.fromkeys((*KINDS, *actions))))
 
     def hide(self, text: str) -> str:
         """`text`, as long as before, without the tags and fakes, which a search must not see."""

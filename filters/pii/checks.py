@@ -6,9 +6,10 @@ Tracts 29, 1969.
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable
+
+from ...config import imported
 
 Validator = Callable[[str], bool | None]
 """From what a pattern matched to whether it is one, or None if the validator cannot tell."""
@@ -22,9 +23,12 @@ def luhn(digits: str) -> bool:
     return (sum(map(int, digits[-1::-2])) + sum(_DOUBLED[int(digit)] for digit in digits[-2::-2])) % 10 == 0
 
 
+_NUMBERS = {ord(letter): str(number) for number, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 10)}
+
+
 def mod_97(characters: str) -> int:
     """The remainder by 97 of digits and capitals, where A is 10; 1 where the check digits are right."""
-    return int("".join(str(int(c, 36)) for c in characters)) % 97
+    return int(characters.translate(_NUMBERS)) % 97
 
 
 # Multiplication in the dihedral group of ten elements, and the powers of Verhoeff's permutation of digits.
@@ -71,10 +75,9 @@ def validator(name: str) -> Validator:
     """The check of a name, or the function `module:name`. Raises ValueError."""
     if name in _CHECKS:
         return _CHECKS[name]
-    module, _, function = name.partition(":")
     try:
-        found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
+        found = imported(name)
+    except ImportError as error:
         raise ValueError(f"{name}: none of {', '.join(_CHECKS)}, and not to be imported ({error})") from None
     if not callable(found):
         raise ValueError(f"{name}: is no function")

@@ -59,8 +59,8 @@ class Scrub:
     Edits: `rule` is the kind in lower case, `values` the number of findings, `detail` {"count": n, "by": {"presidio":
     n}} (or "gristmill", "recipe": whose recognisers found them), with "fields": the names of the columns beside `text`
     that held some, and "excepted": the number that stayed by an exception. Signals: `pii_email_address` and so on,
-    int64 counts, and `pii_excepted`. Nothing holds any part of what was found. Drops
-    `pii_density`: documents with more findings a thousand characters of their text than `drop_above` allows.
+    int64 counts, and `pii_excepted`. Nothing holds any part of what was found. Drops `pii_density`: documents with
+    more findings a thousand characters of their text than `drop_above` allows.
     """
 
     name = "scrub"

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import Literal
 
 import regex
+from phonenumbers import SUPPORTED_REGIONS
 from pydantic import Field, field_validator, model_validator
 
 from ...config import Settings
@@ -126,8 +127,6 @@ class ScrubSettings(Settings):
     @field_validator("phone_regions")
     @classmethod
     def _are_regions(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
-        from phonenumbers import SUPPORTED_REGIONS
-
         strange = sorted(set(regions) - SUPPORTED_REGIONS)
         if strange:
             raise ValueError(f"no region {', '.join(strange)}; regions are named as US, GB, DE")

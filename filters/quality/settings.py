@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
-from ...config import Settings
+from ...config import Settings, imported
 from ..rule import Rule
 from ..rules import RuleStage
 from . import RULES
@@ -59,10 +58,9 @@ class _Rules(Settings):
         known = {rule.name: rule for rule in RULES}
         if name in known:
             return known[name]
-        module, _, attribute = name.partition(":")
         try:
-            found = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError, ValueError) as error:
+            found = imported(name)
+        except ImportError as error:
             raise ValueError(f"own.{name}: cannot be imported: {error}") from None
         if not (isinstance(found, type) and issubclass(found, Rule)):
             raise ValueError(f"own.{name}: not a class derived from gristmill.filters.rule.Rule")

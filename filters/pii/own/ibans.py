@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from ..checks import mod_97
 from ..finding import Finding, Kind
 
 SCORE = 1.0
@@ -58,7 +59,6 @@ _SMALL = re.compile(
 )
 _WORD = re.compile(r"iban(?![a-z])", re.IGNORECASE)
 _BARE = re.compile(rf"\s*((?:{_COUNTRY})[0-9]{{2}}[0-9a-z]{{11,30}})\s*", re.IGNORECASE)
-_NUMBERS = {ord(sign): str(int(sign, 36)) for sign in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 _GAPS = {ord(sign): None for sign in _GAP}
 
 
@@ -85,4 +85,4 @@ class IbanRecognizer:
 
 
 def _is_right(number: str) -> bool:
-    return int((number[4:] + number[:4]).translate(_NUMBERS)) % 97 == 1
+    return mod_97(number[4:] + number[:4]) == 1

@@ -87,6 +87,21 @@ def carriers(shared_data) -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def refuse_sockets() -> str:
+    """The start of a program that opens no connection; `tries` holds those that it asked for."""
+    return """
+import socket
+tries = []
+def refuse(*args, **options):
+    tries.append(args)
+    raise OSError("no network in this test")
+for name in ("connect", "connect_ex", "sendto"):
+    setattr(socket.socket, name, refuse)
+socket.getaddrinfo = socket.create_connection = refuse
+"""
+
+
+@pytest.fixture(scope="session")
 def kinds() -> list[str]:
     """All that Presidio finds, but for one kind whose pattern looks at the rest of the text from every place in it."""
     from gristmill.filters.pii.catalogue import CATALOGUE

@@ -285,15 +285,7 @@ def test_the_files_of_a_model(tmp_path):
 
 
 NO_NETWORK = f"""
-import socket, sys
-tries = []
-def refuse(*args, **options):
-    tries.append(args)
-    raise OSError("no network in this test")
-for name in ("connect", "connect_ex", "sendto"):
-    setattr(socket.socket, name, refuse)
-socket.getaddrinfo = socket.create_connection = refuse
-
+import sys
 from gristmill.console import RequestError
 from gristmill.filters.pii.names import NAME_KINDS, Names, NamesSettings
 assert "spacy" not in sys.modules  # recipes import the settings
@@ -310,10 +302,14 @@ assert "torch" not in sys.modules
 """
 
 
-def test_no_network_and_no_torch():
+def test_no_network_and_no_torch(refuse_sockets):
     environment = {**os.environ, "HTTPS_PROXY": "", "HTTP_PROXY": ""}
     done = subprocess.run(
-        [sys.executable, "-c", NO_NETWORK], capture_output=True, text=True, env=environment, timeout=300
+        [sys.executable, "-c", refuse_sockets + NO_NETWORK],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
